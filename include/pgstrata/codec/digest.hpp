@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/util/bytes.hpp"
+#include "pgstrata/util/handle.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+
+extern "C" {
+struct evp_md_ctx_st;
+void EVP_MD_CTX_free(evp_md_ctx_st*);
+}
+
+namespace pgstrata::codec {
+
+using Sha256Digest = std::array<std::byte, 32>;
+using Digest128 = std::array<std::byte, 16>;
+
+class Sha256 {
+public:
+    Sha256();
+    void update(ByteView bytes);
+    Sha256Digest finish(); // once
+
+private:
+    Handle<evp_md_ctx_st, &EVP_MD_CTX_free> context_;
+};
+
+Sha256Digest sha256(ByteView bytes);
+Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second = {}, ByteView third = {});
+
+// XXH3-128 with a seed, in the canonical (big-endian) byte order of xxHash.
+Digest128 xxh3_128(ByteView bytes, std::uint64_t seed = 0);
+std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed = 0);
+
+// The key of page hashes: 192 secret bytes for XXH3's secret.
+using PageHashKey = std::array<std::byte, 192>;
+// 64 bits of keyed XXH3 over one page.
+std::uint64_t page_hash(ByteView page, const PageHashKey& key) noexcept;
+
+} // namespace pgstrata::codec

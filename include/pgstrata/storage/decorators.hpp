@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/storage/storage.hpp"
+
+#include <atomic>
+
+namespace pgstrata::storage {
+
+// Passes everything to `inner`, which must outlive it, until the operation with the number `fail_at`
+// (counted from 1; info, list, open, read_at, create, write, commit and remove each count as one) throws
+// Error(code). Later operations work again unless `stay_broken`.
+struct FaultPlan {
+    std::uint64_t fail_at = 0;       // 0: never
+    ErrorCode code = ErrorCode::file_write;
+    bool stay_broken = false;
+    std::atomic<std::uint64_t> count = 0;
+};
+std::unique_ptr<Storage> make_failing_storage(Storage& inner, FaultPlan& plan);
+
+struct RetryPolicy {
+    unsigned retries = 2;
+    std::uint64_t first_wait_milliseconds = 0;
+    std::uint64_t wait_milliseconds = 15000;
+};
+// Repeats info, list, open, read_at and remove when they fail with an error that may pass (file_read,
+// file_open, host_connect, service). Writes are streams and are repeated by whoever holds the data.
+std::unique_ptr<Storage> make_retrying_storage(Storage& inner, RetryPolicy policy);
+
+} // namespace pgstrata::storage

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: PostgreSQL
+#define CATCH_CONFIG_MAIN
+#include <catch2/catch.hpp>
