@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/util/bytes.hpp"
+
+#include <algorithm>
+
+namespace pgstrata {
+
+bool is_zero(ByteView bytes) noexcept
+{
+    // Equal to itself shifted by one and beginning with zero: memcmp does the fast work.
+    return bytes.empty() ||
+           (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+void Buffer::reserve(std::size_t capacity)
+{
+    if (capacity <= capacity_) {
+        return;
+    }
+    const std::size_t grown = std::max(capacity, capacity_ + capacity_ / 2);
+    auto data = std::make_unique_for_overwrite<std::byte[]>(grown);
+    if (size_ != 0) {
+        std::memcpy(data.get(), data_.get(), size_);
+    }
+    data_ = std::move(data);
+    capacity_ = grown;
+}
+
+void Buffer::resize(std::size_t size)
+{
+    reserve(size);
+    size_ = size;
+}
+
+void Buffer::append(ByteView bytes)
+{
+    if (bytes.empty()) {
+        return;
+    }
+    const std::size_t old = size_;
+    resize(old + bytes.size());
+    std::memcpy(data_.get() + old, bytes.data(), bytes.size());
+}
+
+} // namespace pgstrata

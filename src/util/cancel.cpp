@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/util/cancel.hpp"
+
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+
+namespace pgstrata {
+
+namespace {
+
+std::atomic<int> noted_signal = 0;
+static_assert(std::atomic<int>::is_always_lock_free, "the handler may only touch lock-free memory");
+
+void note_signal(int number)
+{
+    noted_signal.store(number);
+}
+
+} // namespace
+
+void install_signal_handlers()
+{
+    struct sigaction action {};
+    action.sa_handler = note_signal;
+    for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
+        ::sigaction(number, &action, nullptr);
+    }
+    ::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
+}
+
+int pending_signal() noexcept
+{
+    return noted_signal.load();
+}
+
+void set_pending_signal(int number) noexcept
+{
+    noted_signal.store(number);
+}
+
+void check_cancelled()
+{
+    if (const int number = pending_signal(); number != 0) {
+        raise(ErrorCode::terminated, "terminated on signal {}", signal_name(number));
+    }
+}
+
+void sleep_cancellable(unsigned milliseconds)
+{
+    while (milliseconds > 0) {
+        check_cancelled();
+        const unsigned step = std::min(milliseconds, 50U);
+        sleep_milliseconds(step);
+        milliseconds -= step;
+    }
+    check_cancelled();
+}
+
+const char* signal_name(int number) noexcept
+{
+    switch (number) {
+    case SIGHUP:
+        return "SIGHUP";
+    case SIGINT:
+        return "SIGINT";
+    case SIGTERM:
+        return "SIGTERM";
+    default:
+        return "a signal";
+    }
+}
+
+} // namespace pgstrata

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/util/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include <sched.h>
+
+namespace pgstrata {
+
+void run_workers(std::size_t workers, const std::function<void(std::size_t, std::stop_token)>& work)
+{
+    std::stop_source stop;
+    std::once_flag failed;
+    std::exception_ptr failure;
+    const auto guarded = [&](std::size_t worker) {
+        try {
+            work(worker, stop.get_token());
+        } catch (...) {
+            std::call_once(failed, [&] { failure = std::current_exception(); });
+            stop.request_stop();
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        threads.reserve(workers);
+        for (std::size_t worker = 1; worker < workers; ++worker) {
+            threads.emplace_back(guarded, worker);
+        }
+        guarded(0);
+    }
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
+void parallel_for_each(std::size_t workers, std::size_t count, const std::function<void(std::size_t)>& work)
+{
+    std::atomic<std::size_t> next = 0;
+    run_workers(std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(count, 1)),
+                [&](std::size_t, const std::stop_token& token) {
+                    for (std::size_t i = next++; i < count && !token.stop_requested(); i = next++) {
+                        work(i);
+                    }
+                });
+}
+
+std::size_t available_cores()
+{
+    cpu_set_t set;
+    if (::sched_getaffinity(0, sizeof set, &set) == 0) {
+        return static_cast<std::size_t>(std::max(1, CPU_COUNT(&set)));
+    }
+    return std::max(1U, std::thread::hardware_concurrency());
+}
+
+} // namespace pgstrata
