@@ -1,0 +1,165 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: PostgreSQL
+# Builds everything and runs every check and test, from nothing on a Debian 12 machine.
+#   scripts/test.sh [STAGE...]   all stages, or those whose names begin so, e.g. scripts/test.sh build unit
+# Output of each stage is kept in build/test-logs. Ends non-zero when anything failed; the last line has the
+# number of test cases, a failed stage that runs no test cases counting as one.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+wanted=("$@")
+
+# PostgreSQL does not run as root, so tests run as user postgres, who must be able to read the program.
+as_tester=()
+if [ "$(id -u)" = 0 ]; then
+    scripts/setup.sh test || exit 1
+    if ! runuser -u postgres -- test -r scripts/test.sh; then
+        copy=/var/tmp/pgstrata-source
+        echo "user postgres cannot read $PWD: testing a copy in $copy"
+        mkdir -p "$copy" && find "$copy" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} + &&
+            tar --exclude=./build -cf - . | tar -xf - -C "$copy" && chmod -R a+rX "$copy" || exit 1
+        exec "$copy/scripts/test.sh" "$@"
+    fi
+    as_tester=(runuser -u postgres --)
+fi
+
+logs=$PWD/build/test-logs
+mkdir -p "$logs"
+passed=0 failed=0
+
+finish() {
+    grep -h 'SKIPPED' "$logs"/*.log 2>/dev/null | sort -u
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+    [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+    exit
+}
+
+is_wanted() { # STAGE
+    local prefix
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    for prefix in "${wanted[@]}"; do
+        [[ $1 != "$prefix"* ]] || return 0
+    done
+    return 1
+}
+
+# Adds up the summaries of the test programs in a log; fails when one ended without or had a failed test.
+count_cases() { # LOG PROGRAMS
+    local good bad programs
+    read -r good bad programs < <(awk '
+        /^All tests passed \(/ { programs++; good += $(NF - 2); next }
+        /^test cases: +[0-9]+ \|/ {
+            programs++
+            for (i = 1; i < NF; i++) {
+                if ($(i + 1) == "passed") good += $i
+                if ($(i + 1) == "failed" && $(i + 2) != "as") bad += $i
+            }
+        }
+        END { print good + 0, bad + 0, programs + 0 }' "$1")
+    passed=$((passed + good)) failed=$((failed + bad))
+    if [ "$programs" -lt "$2" ]; then
+        echo "$(($2 - programs)) test program(s) ended without a summary" >>"$1"
+        failed=$((failed + $2 - programs))
+    fi
+    [ "$bad" = 0 ] && [ "$programs" -ge "$2" ]
+}
+
+report() { # RESULT STAGE STARTED
+    printf '%-6s %4d s  %s\n' "$1" "$(($(date +%s) - $3))" "$2"
+}
+
+# A stage that runs no test cases.
+stage() { # NAME COMMAND...
+    local name=$1 started
+    shift
+    is_wanted "$name" || return 0
+    started=$(date +%s)
+    if "$@" >"$logs/$name.log" 2>&1; then
+        report ok "$name" "$started"
+    else
+        failed=$((failed + 1))
+        report FAILED "$name" "$started"
+        tail -n 60 "$logs/$name.log"
+        return 1
+    fi
+}
+
+# A stage of test programs; COMMAND's exit status matters less than the summaries in its log.
+test_stage() { # NAME PROGRAMS COMMAND...
+    local name=$1 programs=$2 started status=0
+    shift 2
+    is_wanted "$name" || return 0
+    started=$(date +%s)
+    "$@" >"$logs/$name.log" 2>&1 || status=$?
+    count_cases "$logs/$name.log" "$programs" || status=1
+    if [ "$status" = 0 ]; then
+        report ok "$name" "$started"
+    else
+        report FAILED "$name" "$started"
+        tail -n 200 "$logs/$name.log"
+        [ "$failed" -gt 0 ] || failed=1
+        return 1
+    fi
+}
+
+build() { # PRESET
+    local launcher=()
+    command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
+}
+
+unit_programs() { # PRESET
+    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x | sort
+}
+
+run_unit() { # PRESET
+    local program status=0
+    for program in $(unit_programs "$1"); do
+        echo "== $program"
+        "${as_tester[@]}" timeout -k 10 300 "$PWD/$program" || status=1
+    done
+    return "$status"
+}
+
+# The two halves run side by side; each has its own clusters.
+run_integration() {
+    local status=0
+    run_integration_half '[main-path]' >"$logs/integration-1.part" 2>&1 &
+    run_integration_half '~[main-path]' || status=1
+    wait $! || status=1
+    cat "$logs/integration-1.part"
+    rm -f "$logs/integration-1.part"
+    return "$status"
+}
+
+# The user changes inside the program, which as root first mounts a small file system of its own.
+run_integration_half() { # TEST-SPECIFICATION
+    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 600 build/release/test/integration "$1"
+}
+
+run_asan_main_path() {
+    PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15 \
+        ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+        timeout -k 10 600 build/release/test/integration '[main-path]'
+}
+
+lint_man_pages() {
+    local page warnings
+    for page in man/*.[1-8]; do
+        [ -e "$page" ] || continue
+        warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+        [ -z "$warnings" ] || { printf '%s\n' "$warnings"; return 1; }
+    done
+}
+
+stage setup scripts/setup.sh test || finish
+stage build-release build release || finish
+stage build-asan build asan || finish
+stage layers scripts/check-layers
+stage format scripts/check-format
+stage man lint_man_pages
+stage tidy scripts/check-tidy
+test_stage unit-release "$(unit_programs release | wc -l)" run_unit release
+test_stage unit-asan "$(unit_programs asan | wc -l)" run_unit asan
+test_stage integration 2 run_integration
+test_stage asan-main-path 1 run_asan_main_path
+finish
