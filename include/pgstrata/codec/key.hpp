@@ -39,8 +39,8 @@ void fill_random(MutableBytes out);
 // RFC 5869 with SHA-256.
 void hkdf_sha256(ByteView key, ByteView salt, ByteView info, MutableBytes out);
 
-// RFC 7914. Bounds (from a repository these are outside bytes): n a power of two in 2^14..2^20, r 1..16,
-// p 1..4; others throw Error(format).
+// RFC 7914. Bounds (from a repository these are outside bytes): n a power of two in 2^14..2^20,
+// r 1..16, p 1..4; others throw Error(format).
 struct ScryptCost {
     std::uint64_t n = 1U << 15U;
     std::uint32_t r = 8;
@@ -48,8 +48,8 @@ struct ScryptCost {
 };
 void scrypt(std::string_view passphrase, ByteView salt, const ScryptCost& cost, MutableBytes out);
 
-// Whether a passphrase is a generated secret of at least 32 random bytes in base64 or hex, for which a slow
-// derivation adds nothing. When in doubt it is a person's.
+// Whether a passphrase is a generated secret of at least 32 random bytes in base64 or hex, for
+// which a slow derivation adds nothing. When in doubt it is a person's.
 bool is_generated_secret(std::string_view passphrase);
 
 } // namespace pgstrata::codec

@@ -12,27 +12,35 @@
 
 namespace pgstrata::codec {
 
-// The one container of the repository: a header, frames, and an end frame; pgstrata-repository(5) has it
-// byte by byte. Headers are skippable frames of zstd (RFC 8878), so an object without a cipher whose frames
-// are compressed is a file that `zstd -d` opens. Integers are little-endian.
+// The one container of the repository: a header, frames, and an end frame; pgstrata-repository(5)
+// has it byte by byte. Headers are skippable frames of zstd (RFC 8878), so an object without a
+// cipher whose frames are compressed is a file that `zstd -d` opens. Integers are little-endian.
 //
-//   object header, 64 bytes: u32 0x184D2A5E, u32 56, "pgstrata", u8 format version, u8 kind, u8 cipher,
+//   object header, 64 bytes: u32 0x184D2A5E, u32 56, "pgstrata", u8 format version, u8 kind, u8
+//   cipher,
 //                            5 zero bytes, 32 bytes of random salt (zero without a cipher),
 //                            u64 XXH3-64 of the 56 bytes before it
 //   frame: u32 0x184D2A5F, u32 32, u32 stored length, u32 raw length, u8 codec, u8 flags, u16 zero,
 //          u32 number of the frame, 16 bytes tag; then the stored bytes
 //   end frame: a frame with flag 1, no bytes, and the number of frames before it as its number
 //
-// Without a cipher the tag is XXH3-128 of the stored bytes, seeded with XXH3-64 of the frame's 16 field bytes
-// and its offset. With one it authenticates them: the nonce is four zero bytes and the frame's offset in the
-// object (u64), the associated data its 16 field bytes; the key is HKDF-SHA-256(data key, salt, "pgstrata
-// object" 0 version kind 0 path), so neither frames nor objects can change places.
+// Without a cipher the tag is XXH3-128 of the stored bytes, seeded with XXH3-64 of the frame's 16
+// field bytes and its offset. With one it authenticates them: the nonce is four zero bytes and the
+// frame's offset in the object (u64), the associated data its 16 field bytes; the key is
+// HKDF-SHA-256(data key, salt, "pgstrata object" 0 version kind 0 path), so neither frames nor
+// objects can change places.
 inline constexpr std::uint8_t kObjectFormatVersion = 1;
 inline constexpr std::size_t kObjectHeaderSize = 64;
 inline constexpr std::size_t kFrameHeaderSize = 40;
 inline constexpr std::size_t kFrameRawLimit = 1U << 20U;
 
-enum class ObjectKind : std::uint8_t { pack = 1, manifest = 2, wal = 3, archive_file = 4, document = 5 };
+enum class ObjectKind : std::uint8_t {
+    pack = 1,
+    manifest = 2,
+    wal = 3,
+    archive_file = 4,
+    document = 5
+};
 enum class FrameCodec : std::uint8_t { none = 0, zstd = 1 };
 
 // What an object is bound to: moved under another name or into another role it does not open.
@@ -60,8 +68,8 @@ struct FramePlace {
     std::uint32_t length = 0;
 };
 
-// Compresses up to kFrameRawLimit bytes into `scratch`; keeps them raw when that is not larger (or `compressor`
-// is null). The result points into `raw` or `scratch`.
+// Compresses up to kFrameRawLimit bytes into `scratch`; keeps them raw when that is not larger (or
+// `compressor` is null). The result points into `raw` or `scratch`.
 FrameBody make_frame_body(ByteView raw, ZstdCompressor* compressor, Buffer& scratch);
 
 // Writes one object to `out`, which must outlive it. One thread at a time.
@@ -79,15 +87,17 @@ private:
 
     Sink& out_;
     std::unique_ptr<Cipher> cipher_;
+    bool padded_ = false; // the cipher pads to whole blocks
     Buffer sealed_;
     std::uint64_t offset_ = 0;
     std::uint32_t frames_ = 0;
 };
 
-// Opens frames of one object. Checks everything it reads: a header of another kind, cipher or format version,
-// damage and truncation throw Error(checksum), Error(crypto), Error(version_not_supported) or Error(format)
-// with the object's path. With a cipher, plain objects are refused. One thread at a time, but open() may be
-// called once a thread on the same source.
+// Opens frames of one object. Checks everything it reads: a header of another kind, cipher or
+// format version, damage and truncation throw Error(checksum), Error(crypto),
+// Error(version_not_supported) or Error(format) with the object's path. With a cipher, plain
+// objects are refused. One thread at a time, but open() may be called once a thread on the same
+// source.
 class ObjectReader : NonCopyable {
 public:
     // `source` must outlive the reader.
@@ -98,8 +108,8 @@ public:
     // The same for a frame whose bytes (header and stored) are at hand, for long range reads.
     void decode(FramePlace place, ByteView frame, Buffer& raw);
 
-    // Front to back: the next frame after the header or the last one read this way. False after the end
-    // frame, whose count and position at the end of the object have then been checked.
+    // Front to back: the next frame after the header or the last one read this way. False after the
+    // end frame, whose count and position at the end of the object have then been checked.
     bool next(Buffer& raw);
     // Where the frame is that next() returned last.
     FramePlace place() const noexcept { return place_; }
@@ -122,10 +132,15 @@ private:
 };
 
 // A whole object in memory: at most `limit` raw bytes. Throws Error(format) when it holds more.
-Buffer read_object(const RandomSource& source, const ObjectIdentity& identity, const ObjectCipher& cipher,
+Buffer read_object(const RandomSource& source,
+                   const ObjectIdentity& identity,
+                   const ObjectCipher& cipher,
                    std::size_t limit);
 // Cuts `raw` into frames and writes a complete object.
-void write_object(Sink& out, const ObjectIdentity& identity, const ObjectCipher& cipher, ByteView raw,
+void write_object(Sink& out,
+                  const ObjectIdentity& identity,
+                  const ObjectCipher& cipher,
+                  ByteView raw,
                   ZstdCompressor* compressor);
 
 } // namespace pgstrata::codec

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/codec/cipher.hpp"
+
+#include "pgstrata/codec/digest.hpp"
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/handle.hpp"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+namespace pgstrata::codec {
+
+namespace {
+
+using CipherContext = Handle<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
+
+void require(int result)
+{
+    if (result != 1) {
+        raise(ErrorCode::crypto, "the cipher library failed");
+    }
+}
+
+int as_int(std::size_t size)
+{
+    if (size > (1U << 30U)) {
+        raise(ErrorCode::assertion, "{} bytes in one encrypted run", size);
+    }
+    return static_cast<int>(size);
+}
+
+[[noreturn]] void raise_not_authentic()
+{
+    raise(ErrorCode::crypto,
+          "the data does not belong here: it was changed, or sealed with another key");
+}
+
+class GcmCipher final : public Cipher {
+public:
+    explicit GcmCipher(const Key& key) : seal_(EVP_CIPHER_CTX_new()), open_(EVP_CIPHER_CTX_new())
+    {
+        require(seal_ && open_ ? 1 : 0);
+        const std::uint8_t* bytes = as_u8(key.view());
+        require(EVP_EncryptInit_ex(seal_.get(), EVP_aes_256_gcm(), nullptr, bytes, nullptr));
+        require(EVP_DecryptInit_ex(open_.get(), EVP_aes_256_gcm(), nullptr, bytes, nullptr));
+    }
+
+    Tag seal(const Nonce& nonce, ByteView associated, ByteView plain, Buffer& out) override
+    {
+        int size = 0;
+        Tag tag{};
+        out.resize(plain.size());
+        EVP_CIPHER_CTX* context = seal_.get();
+        require(EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
+        require(EVP_EncryptUpdate(
+            context, nullptr, &size, as_u8(associated), as_int(associated.size())));
+        if (!plain.empty()) {
+            require(EVP_EncryptUpdate(
+                context, as_u8(out.span()), &size, as_u8(plain), as_int(plain.size())));
+        }
+        require(EVP_EncryptFinal_ex(context, nullptr, &size));
+        require(
+            EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, as_int(tag.size()), tag.data()));
+        return tag;
+    }
+
+    void open(const Nonce& nonce,
+              ByteView associated,
+              ByteView sealed,
+              const Tag& tag,
+              Buffer& out) override
+    {
+        int size = 0;
+        Tag expected = tag;
+        out.resize(sealed.size());
+        EVP_CIPHER_CTX* context = open_.get();
+        require(EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
+        require(EVP_DecryptUpdate(
+            context, nullptr, &size, as_u8(associated), as_int(associated.size())));
+        if (!sealed.empty()) {
+            require(EVP_DecryptUpdate(
+                context, as_u8(out.span()), &size, as_u8(sealed), as_int(sealed.size())));
+        }
+        require(EVP_CIPHER_CTX_ctrl(
+            context, EVP_CTRL_AEAD_SET_TAG, as_int(expected.size()), expected.data()));
+        if (EVP_DecryptFinal_ex(context, nullptr, &size) != 1) {
+            out.clear();
+            raise_not_authentic();
+        }
+    }
+
+private:
+    CipherContext seal_;
+    CipherContext open_;
+};
+
+class CbcCipher final : public Cipher {
+public:
+    explicit CbcCipher(const Key& key) : context_(EVP_CIPHER_CTX_new())
+    {
+        require(context_ ? 1 : 0);
+        hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc encryption"), encryption_key_.span());
+        hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc iv"), iv_key_.span());
+        hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc authentication"), mac_key_.span());
+    }
+
+    Tag seal(const Nonce& nonce, ByteView associated, ByteView plain, Buffer& out) override
+    {
+        const Sha256Digest iv = hmac_sha256(iv_key_.view(), nonce);
+        int body = 0;
+        int rest = 0;
+        out.resize(plain.size() + 16);
+        require(EVP_EncryptInit_ex(context_.get(),
+                                   EVP_aes_256_cbc(),
+                                   nullptr,
+                                   as_u8(encryption_key_.view()),
+                                   as_u8(ByteView(iv))));
+        require(EVP_EncryptUpdate(
+            context_.get(), as_u8(out.span()), &body, as_u8(plain), as_int(plain.size())));
+        require(EVP_EncryptFinal_ex(context_.get(), as_u8(out.span()) + body, &rest));
+        out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
+        return authenticate(nonce, associated, out);
+    }
+
+    void open(const Nonce& nonce,
+              ByteView associated,
+              ByteView sealed,
+              const Tag& tag,
+              Buffer& out) override
+    {
+        const Tag expected = authenticate(nonce, associated, sealed);
+        if (CRYPTO_memcmp(expected.data(), tag.data(), tag.size()) != 0) {
+            raise_not_authentic();
+        }
+        const Sha256Digest iv = hmac_sha256(iv_key_.view(), nonce);
+        int body = 0;
+        int rest = 0;
+        out.resize(sealed.size() + 16);
+        require(EVP_DecryptInit_ex(context_.get(),
+                                   EVP_aes_256_cbc(),
+                                   nullptr,
+                                   as_u8(encryption_key_.view()),
+                                   as_u8(ByteView(iv))));
+        require(EVP_DecryptUpdate(
+            context_.get(), as_u8(out.span()), &body, as_u8(sealed), as_int(sealed.size())));
+        require(EVP_DecryptFinal_ex(context_.get(), as_u8(out.span()) + body, &rest));
+        out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
+    }
+
+private:
+    // The associated data has a fixed length, so nothing can move between it and the ciphertext.
+    Tag authenticate(const Nonce& nonce, ByteView associated, ByteView ciphertext) const
+    {
+        const Sha256Digest digest = hmac_sha256(mac_key_.view(), nonce, associated, ciphertext);
+        Tag tag{};
+        std::memcpy(tag.data(), digest.data(), tag.size());
+        return tag;
+    }
+
+    CipherContext context_;
+    Key encryption_key_;
+    Key iv_key_;
+    Key mac_key_;
+};
+
+} // namespace
+
+std::string_view cipher_name(CipherType type) noexcept
+{
+    switch (type) {
+    case CipherType::aes_256_gcm:
+        return "aes-256-gcm";
+    case CipherType::aes_256_cbc:
+        return "aes-256-cbc";
+    case CipherType::none:
+        break;
+    }
+    return "none";
+}
+
+std::optional<CipherType> parse_cipher(std::string_view name) noexcept
+{
+    for (const CipherType type :
+         {CipherType::none, CipherType::aes_256_gcm, CipherType::aes_256_cbc}) {
+        if (name == cipher_name(type)) {
+            return type;
+        }
+    }
+    return std::nullopt;
+}
+
+std::unique_ptr<Cipher> make_cipher(CipherType type, const Key& key)
+{
+    if (type == CipherType::aes_256_gcm) {
+        return std::make_unique<GcmCipher>(key);
+    }
+    return std::make_unique<CbcCipher>(key);
+}
+
+} // namespace pgstrata::codec

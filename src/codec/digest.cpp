@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/codec/digest.hpp"
+
+#include "pgstrata/util/error.hpp"
+
+#define XXH_INLINE_ALL
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <xxhash.h>
+
+namespace pgstrata::codec {
+
+namespace {
+
+void require(int result)
+{
+    if (result != 1) {
+        raise(ErrorCode::crypto, "the digest library failed");
+    }
+}
+
+} // namespace
+
+Sha256::Sha256() : context_(EVP_MD_CTX_new())
+{
+    require(context_ != nullptr ? 1 : 0);
+    require(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr));
+}
+
+void Sha256::update(ByteView bytes)
+{
+    require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
+}
+
+Sha256Digest Sha256::finish()
+{
+    Sha256Digest digest{};
+    require(EVP_DigestFinal_ex(context_.get(), as_u8(MutableBytes(digest)), nullptr));
+    return digest;
+}
+
+Sha256Digest sha256(ByteView bytes)
+{
+    Sha256 digest;
+    digest.update(bytes);
+    return digest.finish();
+}
+
+Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second, ByteView third)
+{
+    // RFC 2104 over the streaming digest: the pieces need not lie side by side.
+    std::array<std::byte, 64> pad{};
+    if (key.size() > pad.size()) {
+        raise(ErrorCode::assertion, "an HMAC key of {} bytes", key.size());
+    }
+    std::memcpy(pad.data(), key.data(), key.size());
+    for (std::byte& byte : pad) {
+        byte ^= std::byte{0x36};
+    }
+    Sha256 inner;
+    inner.update(pad);
+    for (const ByteView piece : {first, second, third}) {
+        inner.update(piece);
+    }
+    const Sha256Digest inside = inner.finish();
+    for (std::byte& byte : pad) {
+        byte ^= std::byte{0x36 ^ 0x5C};
+    }
+    Sha256 outer;
+    outer.update(pad);
+    outer.update(inside);
+    return outer.finish();
+}
+
+Digest128 xxh3_128(ByteView bytes, std::uint64_t seed)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed));
+    Digest128 digest{};
+    std::memcpy(digest.data(), canonical.digest, digest.size());
+    return digest;
+}
+
+std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
+
+std::uint64_t page_hash(ByteView page, const PageHashKey& key) noexcept
+{
+    return XXH3_64bits_withSecret(page.data(), page.size(), key.data(), key.size());
+}
+
+} // namespace pgstrata::codec

@@ -1,0 +1,1 @@
+pgstrata_unit_test(codec SOURCES cipher_test.cpp digest_test.cpp key_test.cpp object_test.cpp zstd_test.cpp USES codec)

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+
+#include "pgstrata/codec/zstd.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace pgstrata;
+using namespace pgstrata::codec;
+using pgstrata::test::HasCode;
+
+namespace {
+
+Buffer patterned(std::size_t size)
+{
+    Buffer bytes(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        bytes.span()[i] = static_cast<std::byte>((i * i) >> 7U);
+    }
+    return bytes;
+}
+
+} // namespace
+
+TEST_CASE("what is compressed comes back", "[codec][zstd][bug-49]")
+{
+    const int level = GENERATE(-7, 1, 3, 9, 19);
+    const std::size_t size =
+        GENERATE(std::size_t{0}, std::size_t{1}, std::size_t{8192}, std::size_t{1} << 20U);
+    const Buffer raw = patterned(size);
+    Buffer compressed;
+    Buffer back(size);
+
+    ZstdCompressor(level).compress(raw, compressed);
+    ZstdDecompressor().decompress(compressed, back.span());
+
+    CHECK(as_text(back) == as_text(raw));
+}
+
+TEST_CASE("a level libzstd does not know is refused", "[codec][zstd]")
+{
+    CHECK_THROWS_MATCHES(ZstdCompressor(99), Error, HasCode(ErrorCode::option_invalid_value));
+}
+
+TEST_CASE("damaged or truncated zstd data is a checksum error", "[codec][zstd]")
+{
+    Buffer compressed;
+    ZstdCompressor(3).compress(patterned(100000), compressed);
+    Buffer out(100000);
+
+    SECTION("truncated")
+    {
+        compressed.resize(compressed.size() - 1);
+    }
+    SECTION("nothing at all")
+    {
+        compressed.clear();
+    }
+    SECTION("another size than was announced")
+    {
+        out.resize(99999);
+    }
+
+    CHECK_THROWS_MATCHES(
+        ZstdDecompressor().decompress(compressed, out.span()), Error, HasCode(ErrorCode::checksum));
+}
