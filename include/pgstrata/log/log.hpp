@@ -11,9 +11,9 @@
 // The one log of the process. Lines look like pgBackRest's, since people and tools read them:
 //   2026-11-21 02:00:00.123 P00   INFO: text            (console and file)
 //   INFO: text                                          (stderr form)
-// Errors carry their code ("ERROR: [082]: text"); continuation lines are indented to the message. A message
-// at or above the stderr level goes to stderr only, else to the console if it passes the console level; the
-// file decides for itself. All functions may be called from any thread.
+// Errors carry their code ("ERROR: [082]: text"); continuation lines are indented to the message. A
+// message at or above the stderr level goes to stderr only, else to the console if it passes the
+// console level; the file decides for itself. All functions may be called from any thread.
 namespace pgstrata::log {
 
 enum class Level : std::uint8_t { off = 0, error, warn, info, detail, debug, trace };
@@ -28,15 +28,15 @@ struct Settings {
     Level file = Level::off;
     Level standard_error = Level::off;
     bool timestamp = true;
-    bool dry_run = false;         // prefixes texts with "[DRY-RUN] "
+    bool dry_run = false; // prefixes texts with "[DRY-RUN] "
     ConsoleStream console_stream = ConsoleStream::standard_output;
-    unsigned process_digits = 2;  // 3 when process-max is above 99
+    unsigned process_digits = 2; // 3 when process-max is above 99
 };
 
 // Takes effect at once. Called by main before any thread starts.
 void configure(const Settings& settings);
-// Opens the log file for appending and writes the start banner. When it cannot be opened one WARN line says
-// so and the program goes on without a file.
+// Opens the log file for appending and writes the start banner. When it cannot be opened one WARN
+// line says so and the program goes on without a file.
 void open_file(const std::string& path);
 
 // The number after P in this thread's lines: 0 for the main thread, workers from 1.

@@ -1,0 +1,1 @@
+pgstrata_module(log SOURCES log.cpp USES util)
