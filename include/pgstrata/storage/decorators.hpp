@@ -2,16 +2,18 @@
 #pragma once
 
 #include "pgstrata/storage/storage.hpp"
+#include "pgstrata/util/error.hpp"
 
 #include <atomic>
 
 namespace pgstrata::storage {
 
-// Passes everything to `inner`, which must outlive it, until the operation with the number `fail_at`
-// (counted from 1; info, list, open, read_at, create, write, commit and remove each count as one) throws
-// Error(code). Later operations work again unless `stay_broken`.
+// Passes everything to `inner`, which must outlive it, until the operation with the number
+// `fail_at` (counted from 1; info, list, open, read_at, create, write, commit, remove and
+// remove_directory each count as one) throws Error(code). Later operations work again unless
+// `stay_broken`.
 struct FaultPlan {
-    std::uint64_t fail_at = 0;       // 0: never
+    std::uint64_t fail_at = 0; // 0: never
     ErrorCode code = ErrorCode::file_write;
     bool stay_broken = false;
     std::atomic<std::uint64_t> count = 0;
@@ -23,8 +25,9 @@ struct RetryPolicy {
     std::uint64_t first_wait_milliseconds = 0;
     std::uint64_t wait_milliseconds = 15000;
 };
-// Repeats info, list, open, read_at and remove when they fail with an error that may pass (file_read,
-// file_open, host_connect, service). Writes are streams and are repeated by whoever holds the data.
+// Repeats info, list, open, read_at and remove when they fail with an error that may pass
+// (file_read, file_open, host_connect, service). Writes are streams and are repeated by whoever
+// holds the data.
 std::unique_ptr<Storage> make_retrying_storage(Storage& inner, RetryPolicy policy);
 
 } // namespace pgstrata::storage
