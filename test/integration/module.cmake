@@ -1,0 +1,26 @@
+# Black-box tests of the program against real servers. They need the program only when they run, so they can
+# hold any build of it: PGSTRATA_BINARY=build/asan/pgstrata build/release/test/integration.
+if(PGSTRATA_SANITIZE)
+  return()
+endif()
+
+add_executable(integration
+  integration/archive_test.cpp
+  integration/backup_test.cpp
+  integration/damage_test.cpp
+  integration/full_disk_test.cpp
+  integration/harness_test.cpp
+  integration/info_test.cpp
+  integration/main_path_test.cpp
+  integration/offline_backup_test.cpp
+  integration/restore_test.cpp
+  integration/restore_selection_test.cpp
+  support/cluster.cpp
+  support/data_directory_comparison.cpp
+  support/process.cpp
+  support/site.cpp
+  support/tester.cpp)
+target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${XXHASH_INCLUDE}")
+target_compile_definitions(integration PRIVATE
+  PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata")
+target_link_libraries(integration PRIVATE pgstrata_options catch_main nlohmann_json::nlohmann_json)

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/site.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <signal.h>
+
+#include <filesystem>
+#include <thread>
+
+using namespace pgstrata::test;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+void recover(Cluster& cluster)
+{
+    cluster.start();
+    cluster.wait_until_promoted();
+}
+
+} // namespace
+
+TEST_CASE("a restore over a running server is refused", "[restore][bug-36]")
+{
+    Site site;
+    site.backup();
+
+    CHECK(site.run({"restore"}).status == 38);
+    CHECK(site.run({"restore", "--delta"}).status == 38);
+    CHECK(site.run({"restore", "--force"}).status == 38);
+    CHECK(site.cluster().sql("SELECT 1") == "1");
+}
+
+TEST_CASE("a restore into a directory that holds something is refused and touches nothing",
+          "[restore][bug-35]")
+{
+    Site site;
+    site.backup();
+    const auto target = site.new_path("target");
+    fs::create_directory(target);
+    write_file(target + "/precious", "x");
+    const auto* option =
+        GENERATE("", "--delta", "--force"); // neither trusts a directory without PG_VERSION
+    CAPTURE(option);
+    std::vector<std::string> arguments{"restore", "--pg1-path=" + target};
+    if (*option != '\0') {
+        arguments.emplace_back(option);
+    }
+
+    CHECK(site.run(arguments).status == 40);
+
+    CHECK(read_file(target + "/precious") == "x");
+    CHECK(std::distance(fs::directory_iterator(target), fs::directory_iterator()) == 1);
+}
+
+TEST_CASE("a restore over an older cluster leaves nothing of it behind", "[restore][bug-35]")
+{
+    const auto* option = GENERATE("--delta", "--force");
+    CAPTURE(option);
+    Site site;
+    site.cluster().sql("CREATE TABLE wanted AS SELECT generate_series(1, 20000) AS a");
+    site.backup();
+    site.cluster().sql("UPDATE wanted SET a = -a; CREATE TABLE unwanted AS SELECT 1");
+    const auto unwanted = site.cluster().sql("SELECT pg_relation_filepath('unwanted')");
+    site.cluster().stop();
+    write_file(site.cluster().path("stray"), "x");
+
+    site.must({"restore", option, "--type=immediate", "--target-action=promote"});
+
+    CHECK_FALSE(fs::exists(site.cluster().path(unwanted)));
+    CHECK_FALSE(fs::exists(site.cluster().path("stray")));
+    recover(site.cluster());
+    CHECK(site.cluster().sql("SELECT min(a), max(a) FROM wanted") == "1|20000");
+}
+
+TEST_CASE("a delta restore repairs files that only look the same", "[restore][bug-9]")
+{
+    Site site;
+    site.cluster().sql("CREATE TABLE wanted AS SELECT generate_series(1, 20000) AS a; CHECKPOINT");
+    const auto file =
+        site.cluster().path(site.cluster().sql("SELECT pg_relation_filepath('wanted')"));
+    site.backup();
+    site.cluster().stop();
+    const auto time = fs::last_write_time(file);
+    const auto before = read_file(file);
+    flip_byte(file, 8192 + 100);
+    fs::last_write_time(file, time);
+
+    site.must({"restore", "--delta"});
+
+    CHECK(read_file(file) == before);
+    recover(site.cluster());
+    CHECK(site.cluster().sql("SELECT count(*) FROM wanted") == "20000");
+}
+
+TEST_CASE("a restore that was killed never leaves a server that starts", "[restore][bug-37]")
+{
+    Site site;
+    site.cluster().load_pgbench(6);
+    site.backup();
+    const auto target = site.new_path("target");
+    fs::create_directory(target);
+    const std::vector<std::string> command{"restore", "--delta", "--pg1-path=" + target};
+    bool was_interrupted = false;
+
+    for (const int milliseconds : {20, 60, 120, 250, 500}) {
+        CAPTURE(milliseconds);
+        auto restore = site.start(command);
+        std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+        if (!restore.is_running()) {
+            CHECK(restore.wait().status == 0);
+            break;
+        }
+        restore.signal(SIGKILL);
+        restore.wait();
+        was_interrupted = true;
+        if (fs::exists(target + "/PG_VERSION")) {
+            Cluster half(15, target);
+            CHECK_FALSE(half.try_start());
+        }
+    }
+
+    CHECK(was_interrupted);
+    site.must(command);
+    Cluster whole(15, target);
+    recover(whole);
+    CHECK(whole.sql("SELECT count(*) FROM pgbench_accounts") == "600000");
+}
+
+TEST_CASE("a restore needs a backup that exists and can reach the target", "[restore][bug-40]")
+{
+    Site site;
+    const auto target = "--pg1-path=" + site.new_path("target");
+    CHECK(site.run({"restore", target}).status == 75);
+    site.backup();
+
+    CHECK(site.run({"restore", target, "--set=20000101-000000F"}).status == 75);
+    CHECK(site.run({"restore", target, "--type=time", "--target=2000-01-01 00:00:00+00"}).status ==
+          75);
+    CHECK(site.run({"restore", target, "--type=time", "--target=not a time"}).status == 29);
+    CHECK(site.run({"restore", target, "--type=lsn", "--target=0/28"}).status == 75);
+    CHECK(site.run({"restore", target, "--type=time"}).status == 37);
+    CHECK_FALSE(fs::exists(target.substr(target.find('=') + 1) + "/PG_VERSION"));
+}
+
+TEST_CASE("a time that the archive does not reach is refused before anything is written",
+          "[restore][bug-40]")
+{
+    Site site;
+    site.backup();
+    site.cluster().archive_current_segment();
+    const auto path = site.new_path("target");
+    fs::create_directory(path);
+
+    const auto result = site.run(
+        {"restore", "--pg1-path=" + path, "--type=time", "--target=2099-01-01 00:00:00+00"});
+
+    CHECK(result.status != 0);
+    CHECK(fs::is_empty(path));
+}

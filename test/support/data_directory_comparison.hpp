@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace pgstrata::test {
+
+struct ComparisonOptions {
+    // Paths relative to the data directory that may differ; those ending in a slash mean everything
+    // below.
+    std::vector<std::string> ignored = {"postmaster.pid",
+                                        "postmaster.opts",
+                                        "postgresql.auto.conf",
+                                        "backup_label",
+                                        "recovery.signal",
+                                        "backup_label.old"};
+    std::size_t limit = 50; // differences after which it stops
+};
+
+// Compares two data directories entry by entry, and files page by page of 8 KiB; tablespaces are
+// followed. Returns one line a difference, none when they are the same: "base/5/1259 page 3
+// differs", "pg_xact/0000 is missing on the right". Modes of files count, times and owners do not.
+std::vector<std::string> compare_data_directories(const std::string& left,
+                                                  const std::string& right,
+                                                  const ComparisonOptions& options = {});
+
+} // namespace pgstrata::test
