@@ -15,7 +15,7 @@ struct Lsn {
     auto operator<=>(const Lsn&) const = default;
 };
 
-std::string to_string(Lsn lsn);                         // "0/2000028"
+std::string to_string(Lsn lsn); // "0/2000028"
 // Two hex numbers of 1 to 8 digits around a slash, either case.
 std::optional<Lsn> parse_lsn(std::string_view text) noexcept;
 
