@@ -17,15 +17,18 @@ struct WalSegment {
     auto operator<=>(const WalSegment&) const = default;
 };
 
-// "000000010000000000000002"; the segment size (bytes, a power of two from 1 MiB to 1 GiB) decides how the
-// number is split.
+// "000000010000000000000002"; the segment size (bytes, a power of two from 1 MiB to 1 GiB) decides
+// how the number is split.
 std::string to_string(WalSegment segment, std::uint32_t segment_size);
-// Upper-case hex only; nullopt when it is no name or its low part is impossible for that segment size.
-std::optional<WalSegment> parse_wal_segment(std::string_view name, std::uint32_t segment_size) noexcept;
+// Upper-case hex only; nullopt when it is no name or its low part is impossible for that segment
+// size.
+std::optional<WalSegment> parse_wal_segment(std::string_view name,
+                                            std::uint32_t segment_size) noexcept;
 
 WalSegment segment_of(Timeline timeline, Lsn lsn, std::uint32_t segment_size) noexcept;
 Lsn start_of(WalSegment segment, std::uint32_t segment_size) noexcept;
-// The segment with the last byte before `stop` (a stop exactly on a border needs only the segment before).
+// The segment with the last byte before `stop` (a stop exactly on a border needs only the segment
+// before).
 WalSegment last_segment_before(Timeline timeline, Lsn stop, std::uint32_t segment_size) noexcept;
 
 enum class WalFileKind : std::uint8_t { segment, partial, history, backup };
@@ -33,8 +36,8 @@ enum class WalFileKind : std::uint8_t { segment, partial, history, backup };
 // What archive_command and restore_command may be asked for, told by name alone.
 struct WalFileName {
     WalFileKind kind = WalFileKind::segment;
-    std::string name;       // whole
-    std::string segment;    // the 24 hex digits; empty for a history file
+    std::string name;    // whole
+    std::string segment; // the 24 hex digits; empty for a history file
     Timeline timeline = 0;
 };
 
@@ -46,7 +49,7 @@ bool is_wal_segment_size(std::uint64_t size) noexcept;
 // The long header of a segment's first page.
 struct WalHeader {
     std::uint16_t magic = 0;
-    unsigned major = 0;             // 0 when the magic is unknown
+    unsigned major = 0; // 0 when the magic is unknown
     Timeline timeline = 0;
     Lsn page_address;
     std::uint64_t system_identifier = 0;
