@@ -19,6 +19,15 @@ void require(int result)
     }
 }
 
+Digest128 canonical_bytes(XXH128_hash_t hash)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, hash);
+    Digest128 digest{};
+    std::memcpy(digest.data(), canonical.digest, digest.size());
+    return digest;
+}
+
 } // namespace
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new())
@@ -74,11 +83,33 @@ Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second, ByteView
 
 Digest128 xxh3_128(ByteView bytes, std::uint64_t seed)
 {
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed));
-    Digest128 digest{};
-    std::memcpy(digest.data(), canonical.digest, digest.size());
-    return digest;
+    return canonical_bytes(XXH3_128bits_withSeed(bytes.data(), bytes.size(), seed));
+}
+
+struct Xxh3Stream::State {
+    XXH3_state_t xxh;
+};
+
+Xxh3Stream::Xxh3Stream() : state_(std::make_unique<State>())
+{
+    reset();
+}
+
+Xxh3Stream::~Xxh3Stream() = default;
+
+void Xxh3Stream::reset()
+{
+    XXH3_128bits_reset(&state_->xxh);
+}
+
+void Xxh3Stream::update(ByteView bytes)
+{
+    XXH3_128bits_update(&state_->xxh, bytes.data(), bytes.size());
+}
+
+Digest128 Xxh3Stream::finish() const
+{
+    return canonical_bytes(XXH3_128bits_digest(&state_->xxh));
 }
 
 std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed)

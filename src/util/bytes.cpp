@@ -8,8 +8,8 @@ namespace pgstrata {
 bool is_zero(ByteView bytes) noexcept
 {
     // Equal to itself shifted by one and beginning with zero: memcmp does the fast work.
-    return bytes.empty() ||
-           (bytes[0] == std::byte{0} && std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+    return bytes.empty() || (bytes[0] == std::byte{0} &&
+                             std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
 void Buffer::reserve(std::size_t capacity)

@@ -4,12 +4,12 @@
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
 
-#include <cerrno>
-#include <cstdio>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
 
 namespace pgstrata {
 
@@ -82,7 +82,8 @@ std::size_t pread_fully(int fd, MutableBytes out, std::uint64_t offset, const st
             if (errno == EINTR) {
                 continue;
             }
-            raise_errno(ErrorCode::file_read, errno, fmt::format("read '{}' at {}", path, offset + done));
+            raise_errno(
+                ErrorCode::file_read, errno, fmt::format("read '{}' at {}", path, offset + done));
         }
         done += static_cast<std::size_t>(count);
     }
@@ -111,7 +112,8 @@ void pwrite_fully(int fd, ByteView bytes, std::uint64_t offset, const std::strin
             if (errno == EINTR) {
                 continue;
             }
-            raise_errno(ErrorCode::file_write, errno, fmt::format("write '{}' at {}", path, offset));
+            raise_errno(
+                ErrorCode::file_write, errno, fmt::format("write '{}' at {}", path, offset));
         }
         bytes = bytes.subspan(static_cast<std::size_t>(count));
         offset += static_cast<std::uint64_t>(count);
@@ -164,13 +166,15 @@ void write_file_durably(const std::string& path, ByteView bytes, unsigned mode)
     try {
         FileDescriptor file = open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
         if (::fchmod(file.get(), static_cast<mode_t>(mode)) != 0) {
-            raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", temporary));
+            raise_errno(
+                ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", temporary));
         }
         write_fully(file.get(), bytes, temporary);
         sync_file(file.get(), temporary);
         file.close(temporary);
         if (::rename(temporary.c_str(), path.c_str()) != 0) {
-            raise_errno(ErrorCode::file_move, errno, fmt::format("move '{}' to '{}'", temporary, path));
+            raise_errno(
+                ErrorCode::file_move, errno, fmt::format("move '{}' to '{}'", temporary, path));
         }
     } catch (const Error&) {
         ::unlink(temporary.c_str());

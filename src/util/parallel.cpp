@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/util/parallel.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <thread>
 #include <vector>
-
-#include <sched.h>
 
 namespace pgstrata {
 
@@ -37,7 +37,9 @@ void run_workers(std::size_t workers, const std::function<void(std::size_t, std:
     }
 }
 
-void parallel_for_each(std::size_t workers, std::size_t count, const std::function<void(std::size_t)>& work)
+void parallel_for_each(std::size_t workers,
+                       std::size_t count,
+                       const std::function<void(std::size_t)>& work)
 {
     std::atomic<std::size_t> next = 0;
     run_workers(std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(count, 1)),

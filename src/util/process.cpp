@@ -5,11 +5,6 @@
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/hex.hpp"
 
-#include <array>
-#include <cerrno>
-#include <climits>
-#include <csignal>
-
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
@@ -17,6 +12,12 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <csignal>
+#include <cstdlib>
 
 extern char** environ; // NOLINT(readability-redundant-declaration)
 
@@ -40,9 +41,11 @@ std::pair<pid_t, FileDescriptor> spawn_shell(const std::string& command)
     ::posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
     ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     std::string copy = command;
-    std::array<char*, 4> arguments = {const_cast<char*>("sh"), const_cast<char*>("-c"), copy.data(), nullptr};
+    std::array<char*, 4> arguments = {
+        const_cast<char*>("sh"), const_cast<char*>("-c"), copy.data(), nullptr};
     pid_t child = 0;
-    const int failure = ::posix_spawn(&child, "/bin/sh", &actions, nullptr, arguments.data(), environ);
+    const int failure =
+        ::posix_spawn(&child, "/bin/sh", &actions, nullptr, arguments.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
     if (failure != 0) {
         raise_errno(ErrorCode::execute, failure, "start /bin/sh");
@@ -67,13 +70,15 @@ std::string run_shell(const std::string& command)
 {
     auto [child, reader] = spawn_shell(command);
     std::string output(kOutputLimit + 1, '\0');
-    const std::size_t size =
-        read_fully(reader.get(), std::as_writable_bytes(std::span(output.data(), output.size())), "a command");
+    const std::size_t size = read_fully(
+        reader.get(), std::as_writable_bytes(std::span(output.data(), output.size())), "a command");
     reader = FileDescriptor();
     const int status = wait_for(child);
     // The command itself may hold a secret: it is not repeated in the error.
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        raise(ErrorCode::execute, "the command ended with status {}", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+        raise(ErrorCode::execute,
+              "the command ended with status {}",
+              WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     }
     if (size > kOutputLimit) {
         raise(ErrorCode::execute, "the command printed more than {} bytes", kOutputLimit);
@@ -85,6 +90,23 @@ std::string run_shell(const std::string& command)
 bool is_process_alive(std::int64_t pid)
 {
     return pid > 0 && pid <= INT_MAX && (::kill(static_cast<pid_t>(pid), 0) == 0 || errno == EPERM);
+}
+
+std::uint64_t process_start_ticks(std::int64_t pid)
+{
+    // Field 22 of stat(5), counted from behind the name, which may hold spaces and parentheses.
+    constexpr int kFieldsBehindName = 20;
+    std::string text;
+    try {
+        text = read_text_file(fmt::format("/proc/{}/stat", pid), 4096);
+    } catch (const Error&) {
+        return 0;
+    }
+    std::size_t at = text.rfind(')');
+    for (int field = 0; field < kFieldsBehindName && at != std::string::npos; ++field) {
+        at = text.find(' ', at + 1);
+    }
+    return at == std::string::npos ? 0 : std::strtoull(text.c_str() + at, nullptr, 10);
 }
 
 std::string host_name()

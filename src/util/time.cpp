@@ -150,7 +150,8 @@ std::uint64_t monotonic_milliseconds()
 {
     std::timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000000;
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+           static_cast<std::uint64_t>(now.tv_nsec) / 1000000;
 }
 
 void sleep_milliseconds(std::uint64_t milliseconds)

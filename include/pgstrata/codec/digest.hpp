@@ -3,9 +3,11 @@
 
 #include "pgstrata/util/bytes.hpp"
 #include "pgstrata/util/handle.hpp"
+#include "pgstrata/util/non_copyable.hpp"
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 extern "C" {
@@ -34,6 +36,20 @@ Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second = {}, Byt
 // XXH3-128 with a seed, in the canonical (big-endian) byte order of xxHash.
 Digest128 xxh3_128(ByteView bytes, std::uint64_t seed = 0);
 std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed = 0);
+
+// The same over bytes that come in pieces, with seed 0.
+class Xxh3Stream : NonCopyable {
+public:
+    Xxh3Stream();
+    ~Xxh3Stream();
+    void reset();
+    void update(ByteView bytes);
+    Digest128 finish() const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 // The key of page hashes: 192 secret bytes for XXH3's secret.
 using PageHashKey = std::array<std::byte, 192>;

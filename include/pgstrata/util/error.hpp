@@ -110,7 +110,8 @@ template <typename... Args>
     throw Error(code, fmt::format(text, std::forward<Args>(args)...));
 }
 
-// Throws Error(code) with "unable to ACTION: TEXT OF ERRNO". ENOSPC and EDQUOT get a hint of their own.
+// Throws Error(code) with "unable to ACTION: TEXT OF ERRNO". ENOSPC and EDQUOT get a hint of their
+// own.
 [[noreturn]] void raise_errno(ErrorCode code, int error_number, std::string_view action);
 
 } // namespace pgstrata

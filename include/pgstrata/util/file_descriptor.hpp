@@ -33,16 +33,18 @@ private:
 // open(2) with O_CLOEXEC. Throws Error(file_missing) for ENOENT, else Error(file_open).
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0640);
 
-// Fills `out` from the descriptor's position or `offset`; returns fewer bytes only at the end of the file.
+// Fills `out` from the descriptor's position or `offset`; returns fewer bytes only at the end of
+// the file.
 std::size_t read_fully(int fd, MutableBytes out, const std::string& path);
 std::size_t pread_fully(int fd, MutableBytes out, std::uint64_t offset, const std::string& path);
 void write_fully(int fd, ByteView bytes, const std::string& path);
 void pwrite_fully(int fd, ByteView bytes, std::uint64_t offset, const std::string& path);
 
-void sync_file(int fd, const std::string& path);       // Error(file_sync)
-void sync_directory(const std::string& path);          // Error(path_sync)
+void sync_file(int fd, const std::string& path); // Error(file_sync)
+void sync_directory(const std::string& path);    // Error(path_sync)
 
-// The whole of a local file of at most `limit` bytes. Throws Error(file_missing) or Error(file_read).
+// The whole of a local file of at most `limit` bytes. Throws Error(file_missing) or
+// Error(file_read).
 std::string read_text_file(const std::string& path, std::size_t limit = 16U << 20U);
 // Writes a local file through a temporary name: the file is there whole and synced, or as before.
 void write_file_durably(const std::string& path, ByteView bytes, unsigned mode = 0640);

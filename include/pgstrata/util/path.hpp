@@ -13,8 +13,8 @@ std::string parent_path(std::string_view path);
 // The part after the last slash.
 std::string_view file_name(std::string_view path) noexcept;
 
-// True for a relative path that cannot leave its root: not empty, no empty, "." or ".." part, no NUL,
-// no leading or trailing slash. Everything read from a repository is tested with it.
+// True for a relative path that cannot leave its root: not empty, no empty, "." or ".." part, no
+// NUL, no leading or trailing slash. Everything read from a repository is tested with it.
 bool is_safe_relative_path(std::string_view path) noexcept;
 
 // Whether `path` is `directory` itself or lies below it; both absolute and normal.

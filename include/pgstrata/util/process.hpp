@@ -7,15 +7,18 @@
 
 namespace pgstrata {
 
-// Runs `command` with /bin/sh and returns its standard output, at most 64 KiB. Standard error goes to
-// ours. Throws Error(execute) when it cannot start, fails or says more.
+// Runs `command` with /bin/sh and returns its standard output, at most 64 KiB. Standard error goes
+// to ours. Throws Error(execute) when it cannot start, fails or says more.
 std::string run_shell(const std::string& command);
 
 bool is_process_alive(std::int64_t pid);
+// When a process began, in clock ticks since boot; 0 when it is not there or the system does not
+// tell.
+std::uint64_t process_start_ticks(std::int64_t pid);
 std::string host_name();
 // Changes with every boot of the host; empty where the system does not tell.
 std::string boot_id();
-std::string user_name(std::uint32_t uid);   // the number as text when it has no name
+std::string user_name(std::uint32_t uid); // the number as text when it has no name
 std::string group_name(std::uint32_t gid);
 // 8 random hex digits.
 std::string random_tag();

@@ -9,8 +9,9 @@
 
 namespace pgstrata {
 
-// Appends the repository's binary encoding: fixed integers little-endian, `varint` in groups of seven bits
-// (least significant first), `signed_varint` zig-zag, `text` as a varint length and the bytes.
+// Appends the repository's binary encoding: fixed integers little-endian, `varint` in groups of
+// seven bits (least significant first), `signed_varint` zig-zag, `text` as a varint length and the
+// bytes.
 class SerialWriter {
 public:
     explicit SerialWriter(Buffer& out) : out_(out) {}
@@ -26,8 +27,8 @@ private:
     Buffer& out_;
 };
 
-// Reads it back. Every function throws Error(format) at the end of the bytes or on a value out of range,
-// naming `what`, which must outlive the reader.
+// Reads it back. Every function throws Error(format) at the end of the bytes or on a value out of
+// range, naming `what`, which must outlive the reader.
 class SerialReader {
 public:
     SerialReader(ByteView bytes, std::string_view what) : bytes_(bytes), what_(what) {}

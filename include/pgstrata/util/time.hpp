@@ -23,8 +23,8 @@ std::string format_local_time(UnixSeconds time);
 std::string format_label_time(UnixSeconds time);
 std::optional<UnixSeconds> parse_label_time(std::string_view text);
 
-// "YYYY-MM-DD HH:MM:SS[.ffffff][+HH[[:]MM]]" to microseconds since the Unix epoch; without an offset the
-// time is local. nullopt for anything else, including days and hours that do not exist.
+// "YYYY-MM-DD HH:MM:SS[.ffffff][+HH[[:]MM]]" to microseconds since the Unix epoch; without an
+// offset the time is local. nullopt for anything else, including days and hours that do not exist.
 std::optional<std::int64_t> parse_timestamp_microseconds(std::string_view text);
 // The same instant as PostgreSQL reads it back: "2026-11-21 02:00:00.123456+00" (UTC).
 std::string format_timestamp_microseconds(std::int64_t unix_microseconds);

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/postgres/control_file.hpp"
+#include "pgstrata/repository/manifest.hpp"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstrata::repository {
+
+// archive/<stanza>/<pg>-<n>/cluster.json: who may archive and be backed up here. Written once.
+struct Cluster {
+    ArchiveId id;
+    std::uint64_t system_identifier = 0;
+    std::uint32_t control_version = 0;
+    std::uint32_t catalog_version = 0;
+    std::uint32_t page_size = 0;
+    std::uint32_t wal_segment_size = 0;
+};
+
+Cluster make_cluster(const postgres::ControlFile& control, unsigned number);
+void write_cluster(const Repository& repository, std::string_view stanza, const Cluster& cluster);
+// Ascending by number; empty when the stanza does not exist. Throws when one cannot be read.
+std::vector<Cluster> list_clusters(const Repository& repository, std::string_view stanza);
+
+// backup/<stanza>/<label>/backup.json: what info shows, and the proof that the backup is complete.
+struct BackupSummary {
+    std::string label;
+    BackupType type = BackupType::full;
+    std::string prior;
+    std::vector<std::string> references; // labels of other backups whose packs it needs, sorted
+    std::string program_version;
+    ArchiveId archive_id;
+    std::uint64_t system_identifier = 0;
+    bool is_online = true;
+    UnixSeconds start_time = 0;
+    UnixSeconds stop_time = 0;
+    postgres::Timeline timeline = 0;
+    postgres::Lsn start_lsn;
+    postgres::Lsn stop_lsn;
+    std::string start_wal;
+    std::string stop_wal;
+    std::uint64_t size = 0;             // bytes of the cluster
+    std::uint64_t delta = 0;            // bytes copied by this backup
+    std::uint64_t repository_size = 0;  // bytes in the repository of all packs it needs
+    std::uint64_t repository_delta = 0; // bytes this backup added
+    std::uint64_t manifest_size = 0;
+    std::uint64_t files = 0;
+    std::vector<std::string> damaged_files;
+    std::string host;
+    std::map<std::string, std::string> annotations;
+};
+
+// Makes the backup exist: the last object that is written.
+void write_summary(const Repository& repository,
+                   std::string_view stanza,
+                   const BackupSummary& summary);
+// nullopt when the backup is not complete (there is no backup.json).
+std::optional<BackupSummary>
+read_summary(const Repository& repository, std::string_view stanza, std::string_view label);
+// The complete backups, ascending by label.
+std::vector<BackupSummary> list_backups(const Repository& repository, std::string_view stanza);
+// The labels of all backup directories, complete or not, ascending.
+std::vector<std::string> list_labels(const Repository& repository, std::string_view stanza);
+// Every stanza that has an archive or a backup directory, ascending.
+std::vector<std::string> list_stanzas(const storage::Storage& storage);
+
+} // namespace pgstrata::repository

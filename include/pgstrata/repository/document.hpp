@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace pgstrata::repository {
+
+// A JSON object with the member "checksum": XXH3-128 in hex over its compact form (keys sorted)
+// without that member. Indented by two, with a newline at the end, for people to read.
+std::string seal_document(nlohmann::json document);
+// Throws Error(checksum) when the text is no JSON object or the checksum is not there or wrong;
+// `path` is named.
+nlohmann::json open_document(std::string_view text, const std::string& path);
+
+// Members of a document with a type check: Error(format) names path and member.
+std::string
+document_text(const nlohmann::json& document, const char* member, const std::string& path);
+std::uint64_t
+document_number(const nlohmann::json& document, const char* member, const std::string& path);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/util/time.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+// Every path of the repository is made and parsed here and nowhere else; pgstrata-repository(5) has
+// the tree.
+namespace pgstrata::repository {
+
+inline constexpr std::uint32_t kRepositoryFormat = 1;
+inline constexpr std::string_view kRepositoryFile = "pgstrata.json";
+inline constexpr std::string_view kKeysDirectory = "keys";
+inline constexpr std::string_view kArchiveDirectory = "archive";
+inline constexpr std::string_view kBackupDirectory = "backup";
+
+// Letters, digits, '.', '_' and '-', not beginning with a dot or dash: a stanza is a directory
+// name.
+bool is_valid_stanza_name(std::string_view name) noexcept;
+
+// One generation of a cluster in a stanza: "15-1" is the first, and a PostgreSQL 15.
+struct ArchiveId {
+    unsigned major = 0;
+    unsigned number = 0;
+    auto operator<=>(const ArchiveId&) const = default;
+};
+
+std::string to_string(ArchiveId id);
+std::optional<ArchiveId> parse_archive_id(std::string_view text) noexcept;
+
+enum class BackupType : std::uint8_t { full, diff, incr };
+std::string_view to_string(BackupType type) noexcept;
+
+// "20261121-020000F" and "20261121-020000F_20261121-030000I", in UTC.
+struct BackupLabel {
+    BackupType type = BackupType::full;
+    std::string full;     // label of the full it builds on; its own for a full
+    UnixSeconds time = 0; // of this backup
+};
+std::optional<BackupLabel> parse_backup_label(std::string_view text);
+// `full` is ignored for a full.
+std::string make_backup_label(BackupType type, std::string_view full, UnixSeconds time);
+
+std::string key_path(std::string_view key_id);
+
+std::string archive_path(std::string_view stanza);
+std::string archive_path(std::string_view stanza, ArchiveId id);
+std::string cluster_path(std::string_view stanza, ArchiveId id);
+// The directory in which the object of a WAL file lies: by the first 16 digits, or the archive's
+// own for history files.
+std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_view wal_name);
+
+// "<name>-<40 hex digest>[.zst]"
+struct WalObjectName {
+    std::string wal_name;
+    std::string digest; // first 160 bits of the SHA-256 of the plain file, lower-case hex
+    bool is_compressed = false;
+};
+std::string to_string(const WalObjectName& name);
+std::optional<WalObjectName> parse_wal_object_name(std::string_view text);
+
+std::string backup_path(std::string_view stanza);
+std::string backup_path(std::string_view stanza, std::string_view label);
+std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number);
+std::string manifest_path(std::string_view stanza, std::string_view label);
+std::string lease_path(std::string_view stanza, std::string_view label);
+std::string summary_path(std::string_view stanza, std::string_view label);
+std::string notes_path(std::string_view stanza, std::string_view label);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/repository/repository.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace pgstrata::repository {
+
+// Who is making a backup right now: backup/<stanza>/<label>/lease.
+struct LeaseInfo {
+    std::string host;
+    std::string boot_id;
+    std::int64_t pid = 0;
+    std::uint64_t pid_started =
+        0; // in clock ticks since boot, so a pid that came round again is told apart
+    UnixSeconds renewed = 0;
+};
+
+inline constexpr unsigned kLeaseRenewSeconds = 20;
+// A lease that was not renewed for this long is dead.
+inline constexpr unsigned kLeaseLifeSeconds = 180;
+
+// Whether the holder may still be at work. On this host (same boot) its process is asked for,
+// elsewhere the clock.
+bool is_alive(const LeaseInfo& lease, UnixSeconds now);
+
+// Holds a lease and renews it from a thread of its own until it is destroyed or released.
+class Lease : NonCopyable {
+public:
+    // Claims the label by creating the lease once; nullptr when somebody else has it.
+    static std::unique_ptr<Lease>
+    claim(const Repository& repository, std::string stanza, std::string label);
+    virtual ~Lease() = default;
+    // Removes the lease. Not called when the process dies: then it runs out.
+    virtual void release() = 0;
+};
+
+// nullopt when the backup has none.
+std::optional<LeaseInfo>
+read_lease(const Repository& repository, std::string_view stanza, std::string_view label);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/codec/digest.hpp"
+#include "pgstrata/postgres/lsn.hpp"
+#include "pgstrata/repository/layout.hpp"
+#include "pgstrata/repository/pack.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pgstrata::repository {
+
+// How the bytes of a file are found.
+enum class ContentKind : std::uint8_t {
+    empty = 0, // no bytes
+    whole = 1, // the extents are the file, front to back; the digest is of its bytes
+    paged = 2, // the extents are an encoded PageMap, which leads to the pages
+};
+
+struct ManifestFile {
+    std::string path;       // relative to the data directory, bytes as on disk
+    std::uint64_t size = 0; // bytes stored
+    UnixNanoseconds mtime = 0;
+    std::uint32_t mode = 0; // permission bits
+    std::uint16_t user = 0; // position in Manifest::names
+    std::uint16_t group = 0;
+    ContentKind content = ContentKind::empty;
+    bool is_damaged = false;   // page checksum errors were found; see bad_pages
+    codec::Digest128 digest{}; // XXH3-128; whole only
+    std::vector<Extent> extents;
+    std::vector<std::uint32_t> bad_pages; // block numbers within the file
+};
+
+struct ManifestDirectory {
+    std::string path; // "" is the data directory
+    std::uint32_t mode = 0;
+    std::uint16_t user = 0;
+    std::uint16_t group = 0;
+};
+
+struct ManifestLink {
+    std::string path;
+    std::string destination; // as readlink gave it
+    bool is_directory = true;
+    std::uint32_t mode = 0; // permission bits of what it leads to
+    std::uint16_t user = 0;
+    std::uint16_t group = 0;
+};
+
+struct ManifestDatabase {
+    std::uint32_t oid = 0;
+    std::string name;
+    bool is_template = false;
+};
+
+struct ManifestTablespace {
+    std::uint32_t oid = 0;
+    std::string name;
+};
+
+struct ManifestHeader {
+    std::string label;
+    BackupType type = BackupType::full;
+    std::string prior; // label, empty for a full
+    std::string program_version;
+    ArchiveId archive_id;
+    std::uint64_t system_identifier = 0;
+    std::uint32_t control_version = 0;
+    std::uint32_t catalog_version = 0;
+    std::uint32_t page_size = 0;
+    std::uint32_t segment_pages = 0;
+    std::uint32_t wal_segment_size = 0;
+    std::uint32_t data_checksum_version = 0;
+    bool is_online = true;
+    bool has_page_checks = false; // page checksums were verified
+    UnixSeconds start_time = 0;
+    UnixNanoseconds copy_time = 0; // just before the first file was read
+    UnixSeconds stop_time = 0;
+    postgres::Timeline timeline = 0; // of the start
+    postgres::Lsn start_lsn;         // 0 when offline
+    postgres::Lsn stop_lsn;
+    std::string start_wal; // segment names, empty when offline
+    std::string stop_wal;
+    std::string data_directory;
+    std::string backup_label; // contents of the file, byte exact
+    std::string tablespace_map;
+};
+
+struct Manifest {
+    ManifestHeader header;
+    std::vector<PackInfo>
+        packs; // every pack that an extent refers to, directly or through a page map
+    std::vector<std::string> names;             // of users and groups
+    std::vector<ManifestDirectory> directories; // parents first
+    std::vector<ManifestLink> links;
+    std::vector<ManifestDatabase> databases;
+    std::vector<ManifestTablespace> tablespaces;
+    std::vector<ManifestFile> files; // ascending by path
+};
+
+// Writes backup/<stanza>/<label>/manifest, durable; returns its size in the repository.
+// Deterministic: equal manifests give equal raw bytes. The order of the vectors must be as stated
+// above.
+std::uint64_t
+write_manifest(const Repository& repository, std::string_view stanza, const Manifest& manifest);
+// Throws Error(file_missing), and Error(format) for anything that breaks a bound: unknown packs,
+// paths that leave the data directory, extents larger than frames, sizes that do not add up, wrong
+// order.
+Manifest
+read_manifest(const Repository& repository, std::string_view stanza, std::string_view label);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/postgres/timeline_history.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/layout.hpp"
+#include "pgstrata/repository/repository.hpp"
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstrata::repository {
+
+// The objects in the archive for one WAL file: none, one, or several with different contents (which
+// is an error for the caller to judge).
+std::vector<WalObjectName> find_wal(const Repository& repository,
+                                    std::string_view stanza,
+                                    ArchiveId id,
+                                    std::string_view wal_name);
+
+// First 160 bits of SHA-256 as 40 hex digits.
+std::string wal_digest(const codec::Sha256Digest& digest);
+
+// The whole plain file. `limit` bounds it. Checks frames and then the digest in the name:
+// Error(checksum).
+Buffer read_wal(const Repository& repository,
+                std::string_view stanza,
+                ArchiveId id,
+                const WalObjectName& name,
+                std::size_t limit);
+
+struct WalRange {
+    std::string first; // names of segments, empty when there are none
+    std::string last;
+};
+// The lowest and the highest segment name in the archive.
+WalRange wal_range(const Repository& repository, std::string_view stanza, ArchiveId id);
+
+// The names of all segments (24 digits, each once) that are at least `from`, ascending; `visit`
+// returns false to stop.
+void list_segments(const Repository& repository,
+                   std::string_view stanza,
+                   ArchiveId id,
+                   std::string_view from,
+                   const std::function<bool(const std::string&)>& visit);
+
+// The timelines that have a history file in the archive, ascending.
+std::vector<postgres::Timeline>
+list_timelines(const Repository& repository, std::string_view stanza, ArchiveId id);
+// nullopt when it is not there.
+std::optional<postgres::TimelineHistory> read_timeline_history(const Repository& repository,
+                                                               std::string_view stanza,
+                                                               ArchiveId id,
+                                                               postgres::Timeline timeline);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/catalog.hpp"
+
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/document.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace pgstrata::repository {
+
+namespace {
+
+postgres::Lsn
+lsn_member(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const auto lsn = postgres::parse_lsn(document_text(document, member, path));
+    if (!lsn) {
+        raise(ErrorCode::format, "'{}' in the repository has an invalid '{}'", path, member);
+    }
+    return *lsn;
+}
+
+ArchiveId archive_id_member(const nlohmann::json& document, const std::string& path)
+{
+    const auto id = parse_archive_id(document_text(document, "archive-id", path));
+    if (!id) {
+        raise(ErrorCode::format, "'{}' in the repository has an invalid 'archive-id'", path);
+    }
+    return *id;
+}
+
+BackupType type_member(const nlohmann::json& document, const std::string& path)
+{
+    const std::string text = document_text(document, "type", path);
+    for (const BackupType type : {BackupType::full, BackupType::diff, BackupType::incr}) {
+        if (text == to_string(type)) {
+            return type;
+        }
+    }
+    raise(ErrorCode::format, "'{}' in the repository has an unknown 'type'", path);
+}
+
+std::vector<std::string>
+texts_member(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const auto found = document.find(member);
+    std::vector<std::string> texts;
+    if (found == document.end() || !found->is_array()) {
+        raise(ErrorCode::format, "'{}' in the repository has no list '{}'", path, member);
+    }
+    for (const nlohmann::json& item : *found) {
+        texts.push_back(item.is_string() ? item.get<std::string>() : item.dump());
+    }
+    return texts;
+}
+
+std::map<std::string, std::string> annotations_member(const nlohmann::json& document)
+{
+    std::map<std::string, std::string> annotations;
+    const auto found = document.find("annotation");
+    if (found != document.end() && found->is_object()) {
+        for (const auto& [key, value] : found->items()) {
+            annotations[key] = value.is_string() ? value.get<std::string>() : value.dump();
+        }
+    }
+    return annotations;
+}
+
+nlohmann::json to_json(const BackupSummary& summary)
+{
+    return {
+        {"format", kRepositoryFormat},
+        {"label", summary.label},
+        {"type", to_string(summary.type)},
+        {"prior", summary.prior},
+        {"reference", summary.references},
+        {"version", summary.program_version},
+        {"archive-id", to_string(summary.archive_id)},
+        {"system-id", summary.system_identifier},
+        {"online", summary.is_online},
+        {"timestamp-start", static_cast<std::uint64_t>(summary.start_time)},
+        {"timestamp-stop", static_cast<std::uint64_t>(summary.stop_time)},
+        {"timeline", summary.timeline},
+        {"lsn-start", postgres::to_string(summary.start_lsn)},
+        {"lsn-stop", postgres::to_string(summary.stop_lsn)},
+        {"wal-start", summary.start_wal},
+        {"wal-stop", summary.stop_wal},
+        {"size", summary.size},
+        {"delta", summary.delta},
+        {"repository-size", summary.repository_size},
+        {"repository-delta", summary.repository_delta},
+        {"manifest-size", summary.manifest_size},
+        {"files", summary.files},
+        {"damaged-files", summary.damaged_files},
+        {"host", summary.host},
+        {"annotation", summary.annotations},
+    };
+}
+
+BackupSummary from_json(const nlohmann::json& document, const std::string& path)
+{
+    if (document_number(document, "format", path) > kRepositoryFormat) {
+        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
+    }
+    const auto online = document.find("online");
+    BackupSummary summary;
+    summary.label = document_text(document, "label", path);
+    summary.type = type_member(document, path);
+    summary.prior = document_text(document, "prior", path);
+    summary.references = texts_member(document, "reference", path);
+    summary.program_version = document_text(document, "version", path);
+    summary.archive_id = archive_id_member(document, path);
+    summary.system_identifier = document_number(document, "system-id", path);
+    summary.is_online = online == document.end() || !online->is_boolean() || online->get<bool>();
+    summary.start_time =
+        static_cast<UnixSeconds>(document_number(document, "timestamp-start", path));
+    summary.stop_time = static_cast<UnixSeconds>(document_number(document, "timestamp-stop", path));
+    summary.timeline = static_cast<postgres::Timeline>(document_number(document, "timeline", path));
+    summary.start_lsn = lsn_member(document, "lsn-start", path);
+    summary.stop_lsn = lsn_member(document, "lsn-stop", path);
+    summary.start_wal = document_text(document, "wal-start", path);
+    summary.stop_wal = document_text(document, "wal-stop", path);
+    summary.size = document_number(document, "size", path);
+    summary.delta = document_number(document, "delta", path);
+    summary.repository_size = document_number(document, "repository-size", path);
+    summary.repository_delta = document_number(document, "repository-delta", path);
+    summary.manifest_size = document_number(document, "manifest-size", path);
+    summary.files = document_number(document, "files", path);
+    summary.damaged_files = texts_member(document, "damaged-files", path);
+    summary.host = document_text(document, "host", path);
+    summary.annotations = annotations_member(document);
+    return summary;
+}
+
+} // namespace
+
+Cluster make_cluster(const postgres::ControlFile& control, unsigned number)
+{
+    return {
+        {control.major, number},
+        control.system_identifier,
+        control.control_version,
+        control.catalog_version,
+        control.page_size,
+        control.wal_segment_size,
+    };
+}
+
+void write_cluster(const Repository& repository, std::string_view stanza, const Cluster& cluster)
+{
+    repository.write_document(cluster_path(stanza, cluster.id),
+                              {
+                                  {"format", kRepositoryFormat},
+                                  {"archive-id", to_string(cluster.id)},
+                                  {"system-id", cluster.system_identifier},
+                                  {"control-version", cluster.control_version},
+                                  {"catalog-version", cluster.catalog_version},
+                                  {"page-size", cluster.page_size},
+                                  {"wal-segment-size", cluster.wal_segment_size},
+                              });
+}
+
+std::vector<Cluster> list_clusters(const Repository& repository, std::string_view stanza)
+{
+    std::vector<ArchiveId> ids;
+    repository.storage().list(archive_path(stanza), [&](const storage::EntryInfo& entry) {
+        if (const auto id = parse_archive_id(entry.name)) {
+            ids.push_back(*id);
+        }
+    });
+    std::ranges::sort(ids, {}, &ArchiveId::number);
+    std::vector<Cluster> clusters;
+    for (const ArchiveId id : ids) {
+        const std::string path = cluster_path(stanza, id);
+        nlohmann::json document;
+        try {
+            document = repository.read_document(path);
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::file_missing) {
+                continue; // a stanza-create that was cut off: the directory without its only proof
+            }
+            throw;
+        }
+        Cluster cluster;
+        cluster.id = archive_id_member(document, path);
+        cluster.system_identifier = document_number(document, "system-id", path);
+        cluster.control_version =
+            static_cast<std::uint32_t>(document_number(document, "control-version", path));
+        cluster.catalog_version =
+            static_cast<std::uint32_t>(document_number(document, "catalog-version", path));
+        cluster.page_size =
+            static_cast<std::uint32_t>(document_number(document, "page-size", path));
+        cluster.wal_segment_size =
+            static_cast<std::uint32_t>(document_number(document, "wal-segment-size", path));
+        if (cluster.id != id || !postgres::is_wal_segment_size(cluster.wal_segment_size)) {
+            raise(ErrorCode::format,
+                  "'{}' in the repository does not describe '{}'",
+                  path,
+                  to_string(id));
+        }
+        clusters.push_back(cluster);
+    }
+    return clusters;
+}
+
+void write_summary(const Repository& repository,
+                   std::string_view stanza,
+                   const BackupSummary& summary)
+{
+    repository.write_document(summary_path(stanza, summary.label), to_json(summary));
+}
+
+std::optional<BackupSummary>
+read_summary(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    const std::string path = summary_path(stanza, label);
+    try {
+        BackupSummary summary = from_json(repository.read_document(path), path);
+        if (summary.label != label) {
+            raise(ErrorCode::format,
+                  "'{}' in the repository belongs to the backup '{}'",
+                  path,
+                  summary.label);
+        }
+        return summary;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            return std::nullopt;
+        }
+        throw;
+    }
+}
+
+std::vector<std::string> list_labels(const Repository& repository, std::string_view stanza)
+{
+    std::vector<std::string> labels;
+    repository.storage().list(backup_path(stanza), [&](const storage::EntryInfo& entry) {
+        if (parse_backup_label(entry.name)) {
+            labels.push_back(entry.name);
+        }
+    });
+    return labels;
+}
+
+std::vector<BackupSummary> list_backups(const Repository& repository, std::string_view stanza)
+{
+    std::vector<BackupSummary> backups;
+    for (const std::string& label : list_labels(repository, stanza)) {
+        if (auto summary = read_summary(repository, stanza, label)) {
+            backups.push_back(std::move(*summary));
+        }
+    }
+    return backups;
+}
+
+std::vector<std::string> list_stanzas(const storage::Storage& storage)
+{
+    std::set<std::string> names;
+    for (const std::string_view directory : {kArchiveDirectory, kBackupDirectory}) {
+        storage.list(directory, [&](const storage::EntryInfo& entry) {
+            if (entry.type == storage::EntryType::directory && is_valid_stanza_name(entry.name)) {
+                names.insert(entry.name);
+            }
+        });
+    }
+    return {names.begin(), names.end()};
+}
+
+} // namespace pgstrata::repository

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/document.hpp"
+
+#include "pgstrata/codec/digest.hpp"
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/hex.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace pgstrata::repository {
+
+namespace {
+
+constexpr auto kChecksumMember = "checksum";
+
+// Texts that are not UTF-8 (names from a server may be anything) keep their place with a
+// replacement character.
+std::string dump(const nlohmann::json& document, int indent)
+{
+    return document.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string checksum_of(const nlohmann::json& document)
+{
+    return to_hex(codec::xxh3_128(as_bytes(dump(document, -1))));
+}
+
+} // namespace
+
+std::string seal_document(nlohmann::json document)
+{
+    document[kChecksumMember] = checksum_of(document);
+    return dump(document, 2) + "\n";
+}
+
+nlohmann::json open_document(std::string_view text, const std::string& path)
+{
+    nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
+    if (!document.is_object()) {
+        raise(ErrorCode::checksum, "'{}' in the repository is damaged: it is no JSON object", path);
+    }
+    const auto found = document.find(kChecksumMember);
+    if (found == document.end() || !found->is_string()) {
+        raise(ErrorCode::checksum, "'{}' in the repository is damaged: it has no checksum", path);
+    }
+    const std::string stated = *found;
+    document.erase(found);
+    if (stated != checksum_of(document)) {
+        raise(
+            ErrorCode::checksum, "'{}' in the repository is damaged: its checksum is wrong", path);
+    }
+    return document;
+}
+
+std::string
+document_text(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const auto found = document.find(member);
+    if (found == document.end() || !found->is_string()) {
+        raise(ErrorCode::format, "'{}' in the repository has no text '{}'", path, member);
+    }
+    return *found;
+}
+
+std::uint64_t
+document_number(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const auto found = document.find(member);
+    if (found == document.end() || !found->is_number_unsigned()) {
+        raise(ErrorCode::format, "'{}' in the repository has no number '{}'", path, member);
+    }
+    return *found;
+}
+
+} // namespace pgstrata::repository

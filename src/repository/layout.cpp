@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/layout.hpp"
+
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/util/hex.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+namespace pgstrata::repository {
+
+namespace {
+
+constexpr std::size_t kDigestDigits = 40;
+constexpr std::size_t kLabelTimeSize = 15;
+constexpr std::size_t kFullLabelSize = kLabelTimeSize + 1;
+constexpr std::string_view kCompressedSuffix = ".zst";
+
+std::optional<unsigned> parse_number(std::string_view text) noexcept
+{
+    unsigned value = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_whole = failure == std::errc() && end == text.data() + text.size();
+    return is_whole && value != 0 && text.front() != '0' ? std::optional(value) : std::nullopt;
+}
+
+} // namespace
+
+bool is_valid_stanza_name(std::string_view name) noexcept
+{
+    const auto is_allowed = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               c == '.' || c == '_' || c == '-';
+    };
+    return !name.empty() && name.size() <= 128 && name.front() != '.' && name.front() != '-' &&
+           std::ranges::all_of(name, is_allowed);
+}
+
+std::string to_string(ArchiveId id)
+{
+    return fmt::format("{}-{}", id.major, id.number);
+}
+
+std::optional<ArchiveId> parse_archive_id(std::string_view text) noexcept
+{
+    const auto dash = text.find('-');
+    if (dash == std::string_view::npos || dash == 0 || dash + 1 == text.size()) {
+        return std::nullopt;
+    }
+    const auto major = parse_number(text.substr(0, dash));
+    const auto number = parse_number(text.substr(dash + 1));
+    if (!major || !number) {
+        return std::nullopt;
+    }
+    return ArchiveId{*major, *number};
+}
+
+std::string_view to_string(BackupType type) noexcept
+{
+    switch (type) {
+    case BackupType::diff:
+        return "diff";
+    case BackupType::incr:
+        return "incr";
+    case BackupType::full:
+        break;
+    }
+    return "full";
+}
+
+std::optional<BackupLabel> parse_backup_label(std::string_view text)
+{
+    BackupLabel label;
+    if (text.size() == kFullLabelSize && text.back() == 'F') {
+        const auto time = parse_label_time(text.substr(0, kLabelTimeSize));
+        if (!time) {
+            return std::nullopt;
+        }
+        return BackupLabel{BackupType::full, std::string(text), *time};
+    }
+    if (text.size() != 2 * kFullLabelSize + 1 || text[kFullLabelSize] != '_') {
+        return std::nullopt;
+    }
+    const auto full = parse_backup_label(text.substr(0, kFullLabelSize));
+    const auto time = parse_label_time(text.substr(kFullLabelSize + 1, kLabelTimeSize));
+    if (!full || !time || (text.back() != 'D' && text.back() != 'I')) {
+        return std::nullopt;
+    }
+    return BackupLabel{text.back() == 'D' ? BackupType::diff : BackupType::incr, full->full, *time};
+}
+
+std::string make_backup_label(BackupType type, std::string_view full, UnixSeconds time)
+{
+    const std::string stamp = format_label_time(time);
+    if (type == BackupType::full) {
+        return stamp + "F";
+    }
+    return fmt::format("{}_{}{}", full, stamp, type == BackupType::diff ? 'D' : 'I');
+}
+
+std::string key_path(std::string_view key_id)
+{
+    return fmt::format("{}/{}.json", kKeysDirectory, key_id);
+}
+
+std::string archive_path(std::string_view stanza)
+{
+    return fmt::format("{}/{}", kArchiveDirectory, stanza);
+}
+
+std::string archive_path(std::string_view stanza, ArchiveId id)
+{
+    return fmt::format("{}/{}/{}", kArchiveDirectory, stanza, to_string(id));
+}
+
+std::string cluster_path(std::string_view stanza, ArchiveId id)
+{
+    return archive_path(stanza, id) + "/cluster.json";
+}
+
+std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_view wal_name)
+{
+    const std::string archive = archive_path(stanza, id);
+    const auto name = postgres::parse_wal_file_name(wal_name);
+    const bool is_history = name && name->kind == postgres::WalFileKind::history;
+    return is_history ? archive : fmt::format("{}/{}", archive, wal_name.substr(0, 16));
+}
+
+std::string to_string(const WalObjectName& name)
+{
+    return fmt::format(
+        "{}-{}{}", name.wal_name, name.digest, name.is_compressed ? kCompressedSuffix : "");
+}
+
+std::optional<WalObjectName> parse_wal_object_name(std::string_view text)
+{
+    WalObjectName name;
+    if (text.ends_with(kCompressedSuffix)) {
+        name.is_compressed = true;
+        text.remove_suffix(kCompressedSuffix.size());
+    }
+    if (text.size() <= kDigestDigits + 1 || text[text.size() - kDigestDigits - 1] != '-') {
+        return std::nullopt;
+    }
+    name.digest = text.substr(text.size() - kDigestDigits);
+    name.wal_name = text.substr(0, text.size() - kDigestDigits - 1);
+    if (!is_hex(name.digest) || !postgres::parse_wal_file_name(name.wal_name)) {
+        return std::nullopt;
+    }
+    return name;
+}
+
+std::string backup_path(std::string_view stanza)
+{
+    return fmt::format("{}/{}", kBackupDirectory, stanza);
+}
+
+std::string backup_path(std::string_view stanza, std::string_view label)
+{
+    return fmt::format("{}/{}/{}", kBackupDirectory, stanza, label);
+}
+
+std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number)
+{
+    return fmt::format("{}/pack/{:06}", backup_path(stanza, label), number);
+}
+
+std::string manifest_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/manifest";
+}
+
+std::string lease_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/lease";
+}
+
+std::string summary_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/backup.json";
+}
+
+std::string notes_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/notes";
+}
+
+} // namespace pgstrata::repository

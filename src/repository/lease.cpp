@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/lease.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/document.hpp"
+#include "pgstrata/repository/layout.hpp"
+#include "pgstrata/util/process.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace pgstrata::repository {
+
+namespace {
+
+nlohmann::json describe_holder()
+{
+    return {
+        {"host", host_name()},
+        {"boot-id", boot_id()},
+        {"pid", static_cast<std::uint64_t>(::getpid())},
+        {"pid-started", process_start_ticks(::getpid())},
+        {"renewed", static_cast<std::uint64_t>(now_seconds())},
+    };
+}
+
+class HeldLease final : public Lease {
+public:
+    HeldLease(const Repository& repository, std::string path)
+        : repository_(repository), path_(std::move(path)),
+          renewer_([this](const std::stop_token& token) { renew(token); })
+    {
+    }
+
+    void release() override
+    {
+        renewer_.request_stop();
+        renewer_.join();
+        repository_.storage().remove(path_);
+    }
+
+private:
+    void renew(const std::stop_token& token)
+    {
+        std::unique_lock lock(wait_mutex_);
+        while (!wait_.wait_for(
+            lock, token, std::chrono::seconds(kLeaseRenewSeconds), [] { return false; })) {
+            if (token.stop_requested()) {
+                return;
+            }
+            try {
+                repository_.write_document(path_, describe_holder(), storage::WriteMode::replace);
+            } catch (const Error& error) {
+                log::warn("unable to renew the lease of this backup: {}", error.what());
+            }
+        }
+    }
+
+    const Repository& repository_;
+    std::string path_;
+    std::mutex wait_mutex_;
+    std::condition_variable_any wait_;
+    std::jthread renewer_; // last: it uses the members above
+};
+
+} // namespace
+
+bool is_alive(const LeaseInfo& lease, UnixSeconds now)
+{
+    if (lease.host == host_name() && lease.boot_id == boot_id()) {
+        return is_process_alive(lease.pid) && process_start_ticks(lease.pid) == lease.pid_started;
+    }
+    return now - lease.renewed < kLeaseLifeSeconds;
+}
+
+std::unique_ptr<Lease>
+Lease::claim(const Repository& repository, std::string stanza, std::string label)
+{
+    std::string path = lease_path(stanza, label);
+    try {
+        repository.write_document(path, describe_holder());
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_exists) {
+            return nullptr;
+        }
+        throw;
+    }
+    return std::make_unique<HeldLease>(repository, std::move(path));
+}
+
+std::optional<LeaseInfo>
+read_lease(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    const std::string path = lease_path(stanza, label);
+    nlohmann::json document;
+    try {
+        document = repository.read_document(path);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            return std::nullopt;
+        }
+        throw;
+    }
+    LeaseInfo lease;
+    lease.host = document_text(document, "host", path);
+    lease.boot_id = document_text(document, "boot-id", path);
+    lease.pid = static_cast<std::int64_t>(document_number(document, "pid", path));
+    lease.pid_started = document_number(document, "pid-started", path);
+    lease.renewed = static_cast<UnixSeconds>(document_number(document, "renewed", path));
+    return lease;
+}
+
+} // namespace pgstrata::repository
