@@ -24,7 +24,7 @@ struct CommandRow {
     std::uint8_t maximum_parameters = 0;
     std::string_view parameter_names;  // "WAL-PATH"
     bool logs_to_file = false;
-    bool begin_at_debug = false;       // help, info, manifest, repo-*, version
+    bool begin_at_debug = false;       // begin and end lines are DEBUG, not INFO
     bool is_internal = false;          // not listed in help
     bool is_built = true;              // false: refused with Error(feature_not_supported)
     bool stdout_is_product = false;    // its console log goes to stderr
@@ -42,12 +42,15 @@ enum class Support : std::uint8_t {
 };
 
 // A row an option; parsing, checks, help, the begin line and pgstrata.conf(5) all come from these.
+// default_value, allowed and depends may differ from command to command: "BASE {COMMAND:TEXT; COMMAND:TEXT}";
+// default_value and allowed may also depend on the value of the option named first in depends:
+// "KEY=>TEXT; KEY=>TEXT".
 struct OptionRow {
     std::string_view name;             // without index: "repo-path"
     Section section = Section::global;
     OptionType type = OptionType::string;
     Group group = Group::none;
-    std::string_view default_value;    // "" for none; "archive-get:1 ..." forms are in the .cpp's grammar
+    std::string_view default_value;    // "" for none; "<argv0>" this program, "auto" the number of cores
     std::string_view allowed;          // "y|n", "[1..999]" or "" for anything
     std::uint32_t commands = 0;        // bit per Command (main role)
     std::uint32_t internal_commands = 0; // valid but not shown in help
@@ -59,9 +62,17 @@ struct OptionRow {
     std::string_view deprecated;       // comma separated; '?' stands for the index
     std::string_view depends;          // "repo-type=s3", "pg-path", with ",else=y" for another default
     Support support = Support::built;
+    std::string_view built_values;     // "posix|cifs": values that are built though `support` says otherwise
+    std::uint32_t tuned_commands = 0;  // commands for which a refused option only tunes
     std::string_view meaning;          // one sentence, for help and the man page
 };
 
+constexpr std::uint32_t command_bit(Command command) noexcept
+{
+    return std::uint32_t{1} << static_cast<unsigned>(command);
+}
+
+// Both tables are in the order of their names.
 std::span<const CommandRow> command_table() noexcept;
 std::span<const OptionRow> option_table() noexcept;
 // nullptr when there is none; exact names only.

@@ -1,0 +1,479 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "config/config_builder.hpp"
+
+#include "config/config_files.hpp"
+#include "config/environment.hpp"
+#include "config/option_name.hpp"
+#include "config/option_text.hpp"
+#include "config/value.hpp"
+
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/path.hpp"
+#include "pgstrata/util/process.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace pgstrata::config {
+
+namespace {
+
+constexpr std::string_view kLinkName = "pgbackrest";
+constexpr std::string_view kPrefix = "PGSTRATA_";
+constexpr std::string_view kLinkPrefix = "PGBACKREST_";
+
+std::string absolute_path(const std::string& path)
+{
+    return normal_path(std::filesystem::absolute(path).string());
+}
+
+// argv[0] made absolute, links kept: through PATH when it holds no slash.
+std::string find_executable(const Environment& environment)
+{
+    if (environment.executable.find('/') != std::string::npos) {
+        return absolute_path(environment.executable);
+    }
+    for (const auto& [name, value] : environment.variables) {
+        std::string_view directories =
+            name == "PATH" ? std::string_view(value) : std::string_view();
+        while (!directories.empty()) {
+            const std::string_view directory = next_part(directories, ':');
+            const std::string path = join_path(directory, environment.executable);
+            if (!directory.empty() && ::access(path.c_str(), X_OK) == 0) {
+                return absolute_path(path);
+            }
+        }
+    }
+    return program_path();
+}
+
+std::string list_words(std::string_view words)
+{
+    std::string text;
+    while (!words.empty()) {
+        const std::string_view word = next_part(words, '|');
+        if (!text.empty()) {
+            text += words.empty() ? " or " : ", ";
+        }
+        text += word;
+    }
+    return text;
+}
+
+} // namespace
+
+ConfigBuilder::ConfigBuilder(const Environment& environment) : environment_(environment)
+{
+    config_.executable_ = find_executable(environment);
+    config_.is_pgbackrest_link_ = file_name(environment.executable) == kLinkName;
+    config_.repo_indexes_ = {1};
+    config_.pg_indexes_ = {1};
+}
+
+Config ConfigBuilder::build()
+{
+    line_ = parse_command_line(environment_.arguments);
+    choose_command();
+    if (config_.command_->id == Command::help || config_.command_->id == Command::version) {
+        build_help();
+        return std::move(config_);
+    }
+    if (!config_.command_->is_built) {
+        throw Error(ErrorCode::feature_not_supported,
+                    fmt::format("command '{}' is not supported yet", config_.command_->name),
+                    "'pgstrata help' lists the commands");
+    }
+    check_command_line();
+    check_parameters();
+    read_sources();
+    replace_compress();
+    collect_indexes();
+    resolve_values();
+    check_stanza_name();
+    check_index_choices();
+    check_support();
+    check_required();
+    check_repository_paths();
+    derive_defaults();
+    derive_timeouts();
+    derive_compression();
+    derive_archive_retention();
+    warn_of_obsolete();
+    return std::move(config_);
+}
+
+void ConfigBuilder::choose_command()
+{
+    const CommandRow* given = line_.command;
+    config_.command_ = given;
+    config_.parameters_ = line_.parameters;
+    if (line_.wants_version) {
+        config_.command_ = find_command("version");
+        config_.parameters_.clear();
+        return;
+    }
+    const bool is_empty = given == nullptr && line_.settings.empty();
+    if (!line_.wants_help && !is_empty) {
+        if (given == nullptr) {
+            throw Error(ErrorCode::command_required,
+                        "no command is given",
+                        "'pgstrata help' lists the commands");
+        }
+        return;
+    }
+    config_.command_ = find_command("help");
+    if (given == config_.command_) {
+        return;
+    }
+    config_.parameters_.clear();
+    if (given != nullptr) {
+        config_.parameters_.emplace_back(given->name);
+    }
+}
+
+// Neither environment nor files: what the command line sets is kept, so that help can show it.
+void ConfigBuilder::build_help()
+{
+    check_parameters();
+    const bool is_about_command = line_.wants_help && line_.command != nullptr;
+    if (!is_about_command) {
+        line_.command = config_.command_;
+    }
+    check_command_line();
+    settings_ = line_.settings;
+    collect_indexes();
+    for (auto& [key, setting] : settings_) {
+        if (setting.kind == Setting::Kind::value) {
+            config_.set(*key.first, key.second, parse(*key.first, key.second, setting));
+        }
+    }
+}
+
+void ConfigBuilder::check_parameters() const
+{
+    const CommandRow& command = *config_.command_;
+    const std::size_t count = config_.parameters_.size();
+    const std::string usage = fmt::format("usage: pgstrata {}{}{}",
+                                          command.name,
+                                          command.parameter_names.empty() ? "" : " ",
+                                          command.parameter_names);
+    if (count > command.maximum_parameters) {
+        throw Error(ErrorCode::parameter_invalid,
+                    command.maximum_parameters == 0
+                        ? fmt::format("command '{}' takes no parameters", command.name)
+                        : fmt::format("too many parameters for command '{}'", command.name),
+                    usage);
+    }
+    if (count < command.minimum_parameters) {
+        throw Error(ErrorCode::parameter_required,
+                    fmt::format("missing parameter for command '{}'", command.name),
+                    usage);
+    }
+}
+
+void ConfigBuilder::check_command_line() const
+{
+    for (const auto& [key, setting] : line_.settings) {
+        if (!is_valid_for(*key.first, *line_.command)) {
+            throw Error(ErrorCode::option_invalid,
+                        fmt::format("option '{}' is not valid for command '{}'",
+                                    display_name(*key.first, key.second),
+                                    line_.command->name),
+                        fmt::format("'pgstrata help {}' lists its options", line_.command->name));
+        }
+    }
+}
+
+void ConfigBuilder::read_sources()
+{
+    remember_command_line();
+    const CommandRow& command = *config_.command_;
+    settings_ = line_.settings;
+    add_environment(environment_, kPrefix, command, settings_, config_.warnings_);
+    if (config_.is_pgbackrest_link_) {
+        add_environment(environment_, kLinkPrefix, command, settings_, config_.warnings_);
+    }
+    const Ini ini = read_config_files(environment_, config_.is_pgbackrest_link_, settings_);
+    const auto stanza = settings_.find({find_option("stanza"), 0});
+    add_sections(ini,
+                 command,
+                 stanza == settings_.end() ? std::string() : stanza->second.texts.front(),
+                 settings_,
+                 config_.warnings_);
+    config_.stanzas_ = list_stanzas(ini);
+}
+
+void ConfigBuilder::remember_command_line()
+{
+    const CommandRow& archive_get = *find_command("archive-get");
+    for (const auto& [key, setting] : line_.settings) {
+        const OptionRow& row = *key.first;
+        if (!is_valid_for(row, archive_get) || row.is_secure || row.name == "stanza" ||
+            row.name == "exec-id") {
+            continue;
+        }
+        const std::string name = display_name(row, key.second);
+        if (setting.kind != Setting::Kind::value) {
+            const bool is_reset = setting.kind == Setting::Kind::reset;
+            config_.command_line_options_.push_back((is_reset ? "--reset-" : "--no-") + name);
+        }
+        for (const std::string& text : setting.texts) {
+            const bool is_relative = row.name == "config" && !text.empty() && text.front() != '/';
+            config_.command_line_options_.push_back(
+                fmt::format("--{}={}", name, is_relative ? absolute_path(text) : text));
+        }
+    }
+}
+
+// compress=n is the old way to say compress-type=none; compress-type wins.
+void ConfigBuilder::replace_compress()
+{
+    const auto compress = settings_.find({find_option("compress"), 0});
+    const Key type{find_option("compress-type"), 0};
+    if (compress == settings_.end() || compress->second.kind == Setting::Kind::reset) {
+        return;
+    }
+    const Setting& old = compress->second;
+    if (settings_.contains(type)) {
+        config_.warnings_.emplace_back(
+            "options 'compress' and 'compress-type' are both set, 'compress-type' is used");
+    } else if (old.kind == Setting::Kind::negated || old.texts.front() == "n") {
+        Setting none;
+        none.texts = {"none"};
+        none.source = old.source;
+        none.origin = old.origin;
+        settings_.emplace(type, std::move(none));
+    }
+}
+
+void ConfigBuilder::collect_indexes()
+{
+    std::set<unsigned> repos;
+    std::set<unsigned> clusters = {1};
+    for (const auto& [key, setting] : settings_) {
+        const auto& [row, index] = key;
+        if (setting.kind != Setting::Kind::reset && row->group != Group::none) {
+            (row->group == Group::repo ? repos : clusters).insert(index);
+        }
+    }
+    if (!repos.empty()) {
+        config_.repo_indexes_.assign(repos.begin(), repos.end());
+    }
+    config_.pg_indexes_.assign(clusters.begin(), clusters.end());
+}
+
+void ConfigBuilder::resolve_values()
+{
+    for (const auto& entry : settings_) {
+        resolve(entry.first);
+    }
+}
+
+// What an option depends on comes first, since its value decides whether and how this one is read.
+void ConfigBuilder::resolve(const Key& key)
+{
+    const auto found = settings_.find(key);
+    if (found == settings_.end() || !resolved_.insert(key).second) {
+        return;
+    }
+    const auto& [row, index] = key;
+    Setting& setting = found->second;
+    const std::string_view depends = text_for_command(row->depends, config_.command_->name);
+    if (!depends.empty()) {
+        const OptionRow* needed = find_option(parse_dependency(depends).option);
+        resolve({needed, needed->group == Group::none ? 0 : index});
+        if (!config_.is_met(depends, row->group, index)) {
+            check_dependency(*row, display_name(*row, index), setting);
+            return;
+        }
+    }
+    if (setting.kind != Setting::Kind::reset) {
+        config_.set(*row, index, parse(*row, index, setting));
+    }
+}
+
+void ConfigBuilder::check_dependency(const OptionRow& row,
+                                     const std::string& name,
+                                     const Setting& setting) const
+{
+    if (setting.source != Source::command_line || setting.kind == Setting::Kind::reset) {
+        return;
+    }
+    const Dependency dependency =
+        parse_dependency(text_for_command(row.depends, config_.command_->name));
+    throw Error(ErrorCode::option_invalid,
+                fmt::format("option '{}' is not valid without option '{}'{}{}",
+                            name,
+                            dependency.option,
+                            dependency.values.empty() ? "" : " set to ",
+                            list_words(dependency.values)));
+}
+
+Value ConfigBuilder::parse(const OptionRow& row, unsigned index, Setting& setting)
+{
+    const std::string name = display_name(row, index);
+    if (setting.kind == Setting::Kind::negated) {
+        Value value;
+        value.source = setting.source;
+        value.origin = setting.origin;
+        if (row.type != OptionType::string) {
+            value.texts = {"n"};
+        }
+        return value;
+    }
+    if (setting.source == Source::file) {
+        expand_variables(row, name, environment_, setting);
+    }
+    return parse_value({.row = row,
+                        .name = name,
+                        .allowed = allowed_text(row, index),
+                        .source = setting.source,
+                        .origin = setting.origin},
+                       setting.texts,
+                       config_.warnings_);
+}
+
+std::string_view ConfigBuilder::allowed_text(const OptionRow& row, unsigned index) const
+{
+    const std::string_view command =
+        line_.command == nullptr ? config_.command_->name : line_.command->name;
+    const std::string_view text = text_for_command(row.allowed, command);
+    if (!depends_on_key(text)) {
+        return text;
+    }
+    const Dependency dependency = parse_dependency(text_for_command(row.depends, command));
+    const OptionRow& key = *find_option(dependency.option);
+    const Value* value = config_.find(key, key.group == Group::none ? 0 : index);
+    return value == nullptr ? std::string_view() : text_for_key(text, value->texts.front());
+}
+
+void ConfigBuilder::check_support()
+{
+    for (const Config::Entry& entry : config_.values_) {
+        check_support_of(*entry.row, entry.index, entry.value);
+    }
+    for (const Config::Entry& entry : config_.values_) {
+        note_tuning(*entry.row, entry.index, entry.value);
+    }
+}
+
+void ConfigBuilder::check_support_of(const OptionRow& row, unsigned index, const Value& value) const
+{
+    const bool only_tunes = (row.tuned_commands & command_bit(config_.command_->id)) != 0;
+    if (row.support != Support::refused || only_tunes || is_default(row, index, value)) {
+        return;
+    }
+    // The option that this one depends on says better what is missing.
+    const std::string_view depends = text_for_command(row.depends, config_.command_->name);
+    if (!depends.empty()) {
+        const OptionRow& needed = *find_option(parse_dependency(depends).option);
+        const unsigned needed_index = needed.group == Group::none ? 0 : index;
+        if (const Value* other = config_.find_set(needed, needed_index)) {
+            check_support_of(needed, needed_index, *other);
+        }
+    }
+    const std::string shown_value = row.is_secure || value.texts.empty()
+                                        ? std::string()
+                                        : fmt::format(" set to '{}'", shown(value.texts.front()));
+    const std::string_view fallback = config_.default_text(row, index);
+    std::string hint = "remove the option";
+    if (!row.built_values.empty()) {
+        hint = fmt::format("supported are {} and {}", fallback, list_words(row.built_values));
+    } else if (!fallback.empty()) {
+        hint += fmt::format(" or set it to '{}'", fallback);
+    }
+    throw Error(ErrorCode::feature_not_supported,
+                fmt::format("option '{}'{} is not supported yet ({})",
+                            display_name(row, index),
+                            shown_value,
+                            value.origin),
+                hint);
+}
+
+void ConfigBuilder::note_tuning(const OptionRow& row, unsigned index, const Value& value)
+{
+    const bool only_tunes = (row.tuned_commands & command_bit(config_.command_->id)) != 0;
+    if ((row.support == Support::tunes || only_tunes) && !is_default(row, index, value)) {
+        config_.notes_.push_back(
+            fmt::format("option '{}' is accepted and has no effect", display_name(row, index)));
+    }
+}
+
+bool ConfigBuilder::is_default(const OptionRow& row, unsigned index, const Value& value) const
+{
+    const std::string_view text = config_.default_text(row, index);
+    if (value.texts.empty() || value.source == Source::built_in) {
+        return value.pairs.empty();
+    }
+    if (has_part(row.built_values, '|', value.texts.front())) {
+        return true;
+    }
+    if (text.empty()) {
+        return false;
+    }
+    const Value& built_in = built_in_value(row, text);
+    const bool is_word = row.type == OptionType::string || row.type == OptionType::path ||
+                         row.type == OptionType::string_id || row.type == OptionType::list;
+    return is_word ? value.texts == built_in.texts : value.number == built_in.number;
+}
+
+const std::vector<unsigned>& ConfigBuilder::indexes_of(Group group) const
+{
+    static const std::vector<unsigned> kNoIndex = {0};
+    switch (group) {
+    case Group::repo:
+        return config_.repo_indexes_;
+    case Group::pg:
+        return config_.pg_indexes_;
+    case Group::none:
+        break;
+    }
+    return kNoIndex;
+}
+
+void ConfigBuilder::check_required() const
+{
+    for (const OptionRow& row : option_table()) {
+        if ((row.required & command_bit(config_.command_->id)) == 0) {
+            continue;
+        }
+        for (const unsigned index : indexes_of(row.group)) {
+            check_required_option(row, index);
+        }
+    }
+}
+
+void ConfigBuilder::check_required_option(const OptionRow& row, unsigned index) const
+{
+    const std::string_view depends = text_for_command(row.depends, config_.command_->name);
+    if (config_.find(row, index) != nullptr ||
+        (!depends.empty() && !config_.is_met(depends, row.group, index))) {
+        return;
+    }
+    std::string hint;
+    if (row.name == "repo-cipher-pass") {
+        if (config_.has("repo-cipher-pass-file", index) ||
+            config_.has("repo-cipher-pass-command", index)) {
+            return;
+        }
+        hint = fmt::format("set it, '{0}-file' or '{0}-command'", display_name(row, index));
+    } else if (row.section == Section::stanza) {
+        hint = "does this stanza exist?";
+    } else if (row.section == Section::command_line) {
+        hint = fmt::format("add --{}=VALUE", display_name(row, index));
+    }
+    throw Error(ErrorCode::option_required,
+                fmt::format("{} command requires option: {}",
+                            config_.command_->name,
+                            display_name(row, index)),
+                hint);
+}
+
+Config load_config(const Environment& environment)
+{
+    return ConfigBuilder(environment).build();
+}
+
+} // namespace pgstrata::config
