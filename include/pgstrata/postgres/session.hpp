@@ -14,9 +14,9 @@
 namespace pgstrata::postgres {
 
 struct SessionOptions {
-    std::string socket_path;              // directory or host; empty for libpq's default
+    std::string socket_path; // directory or host; empty for libpq's default
     std::uint16_t port = 5432;
-    std::string user;                     // empty: PGUSER or the OS user
+    std::string user; // empty: PGUSER or the OS user
     std::string database = "postgres";
     std::uint64_t timeout_milliseconds = 1800000; // for each query; connecting waits at most 60 s
     std::string application_name = "pgstrata";
@@ -25,20 +25,20 @@ struct SessionOptions {
 struct BackupStart {
     Lsn lsn;
     Timeline timeline = 0;
-    std::string wal_segment;              // name of the segment with the start LSN
-    std::int64_t time = 0;                // server's clock, Unix seconds
+    std::string wal_segment; // name of the segment with the start LSN; empty on a standby
+    std::int64_t time = 0;   // server's clock, Unix seconds
 };
 
 struct BackupStop {
     Lsn lsn;
-    std::string backup_label;             // byte exact
-    std::string tablespace_map;           // byte exact, may be empty
+    std::string backup_label;   // byte exact
+    std::string tablespace_map; // byte exact, may be empty
     std::int64_t time = 0;
 };
 
 struct DatabaseInfo {
     std::uint32_t oid = 0;
-    std::string name;                     // bytes as the server sends them
+    std::string name; // bytes as the server sends them
     bool is_template = false;
     bool allows_connections = true;
 };
@@ -54,29 +54,31 @@ struct ArchiverStatus {
     std::string last_archived_wal;
 };
 
-// One connection to a server. Every statement names its schema and the search_path is empty, so that nobody's
-// objects stand in for the server's. Server-side timeouts are switched off, TCP keep-alives stay on. One thread
-// at a time, but cancel() may come from any. Failures throw Error(db_connect) or Error(db_query) with the
-// server's words; a query that outlives the timeout is cancelled and throws Error(db_query).
+// One connection to a server. Every statement names its schema and the search_path is empty, so
+// that nobody's objects stand in for the server's. Server-side timeouts are switched off, TCP
+// keep-alives stay on. One thread at a time, but cancel() may come from any. Failures throw
+// Error(db_connect) or Error(db_query) with the server's words; a query that outlives the timeout
+// is cancelled and throws Error(db_query).
 class Session : NonCopyable {
 public:
     virtual ~Session() = default;
 
-    virtual unsigned major() const = 0;                        // 15
-    virtual std::string setting(std::string_view name) = 0;    // current_setting; empty when unknown
+    virtual unsigned major() const = 0;                     // 15
+    virtual std::string setting(std::string_view name) = 0; // current_setting; empty when unknown
     virtual bool is_in_recovery() = 0;
     virtual std::uint64_t system_identifier() = 0;
-    virtual Timeline timeline() = 0;                           // of the latest checkpoint
+    virtual Timeline timeline() = 0; // of the latest checkpoint
     virtual std::vector<DatabaseInfo> databases() = 0;
-    virtual std::vector<TablespaceInfo> tablespaces() = 0;
-    virtual Lsn current_lsn() = 0;                             // insert position, or replayed on a standby
+    virtual std::vector<TablespaceInfo> tablespaces() = 0; // those made by users
+    virtual Lsn current_lsn() = 0; // insert position, or replayed on a standby
     virtual ArchiverStatus archiver_status() = 0;
 
     // pg_start_backup(..., exclusive := false) or pg_backup_start.
     virtual BackupStart start_backup(const std::string& label, bool fast) = 0;
     // Does not wait for the archive.
     virtual BackupStop stop_backup() = 0;
-    // Returns the name of the segment that was being written.
+    // Returns the name of the segment that was being written, or was completed last when nothing
+    // was written since.
     virtual std::string switch_wal() = 0;
     virtual Lsn create_restore_point(const std::string& name) = 0;
     // Asks the server to end what it is doing; safe from any thread.
