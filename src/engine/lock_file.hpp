@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/lock.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
+
+#include <string>
+
+namespace pgstrata::engine {
+
+// One lock file, held and removed at the end.
+class LockFile : NonCopyable {
+public:
+    // Throws Error(lock_acquire) when another process holds it.
+    explicit LockFile(std::string path);
+    ~LockFile();
+
+    void write(const std::string& body);
+
+private:
+    bool try_acquire();
+
+    std::string path_;
+    FileDescriptor file_;
+};
+
+std::string lock_file_name(std::string_view stanza, LockType type, unsigned repo_key);
+// Whether `name` is a lock file of the stanza, or of any when it is empty.
+bool is_lock_file_of(std::string_view name, std::string_view stanza);
+// nullopt when nobody holds the lock file `path`. With `remove_stale` one that nobody holds is
+// removed.
+enum class StaleFile : std::uint8_t { keep, remove };
+std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile stale);
+// Makes the directory for lock and stop files.
+void make_lock_directory(const std::string& path);
+
+} // namespace pgstrata::engine
