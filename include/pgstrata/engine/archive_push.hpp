@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/repository/catalog.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// A repository that WAL is pushed to, already opened.
+struct PushTarget {
+    unsigned index = 1;                                 // for messages
+    const repository::Repository* repository = nullptr; // outlives the push
+    repository::Cluster cluster;
+};
+
+struct PushOptions {
+    std::string stanza;
+    std::string path;                  // of the WAL file
+    bool check_header = true;          // archive-header-check
+    bool warn_duplicates = true;       // archive-mode-check
+    std::optional<int> compress_level; // unset: no compression
+    std::size_t workers = 1;
+};
+
+// Stores one WAL file (segment, .partial, .history or .backup) in all targets; each has it durably
+// when this returns. The file is read once. A file that is already there with the same contents is
+// left as it is. Throws Error(parameter_invalid) for a name that is none of PostgreSQL's,
+// Error(archive_mismatch) when the header names another cluster, version or place, Error(format)
+// for a file of the wrong size, Error(archive_duplicate) when a target has other contents under the
+// name (then nothing is written anywhere), and Error(command) when some targets failed: the others
+// have the file all the same.
+void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets);
+
+} // namespace pgstrata::engine

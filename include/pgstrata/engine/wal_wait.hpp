@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/postgres/session.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/catalog.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace pgstrata::engine {
+
+struct WalWait {
+    std::string stanza;
+    repository::ArchiveId archive_id;
+    std::uint32_t wal_segment_size = 0;
+    std::uint64_t timeout_milliseconds = 60000; // for each segment
+    unsigned repo_index = 1;                    // for messages
+};
+
+// Waits until every segment from `first` to `last` is in the archive. Throws Error(archive_timeout)
+// with the likely cause, asked of `session` where there is one; Error(archive_duplicate) when a
+// segment is there twice with different contents.
+void wait_for_wal(const repository::Repository& repository,
+                  const WalWait& wait,
+                  postgres::WalSegment first,
+                  postgres::WalSegment last,
+                  postgres::Session* session);
+
+} // namespace pgstrata::engine

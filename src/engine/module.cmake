@@ -1,0 +1,4 @@
+pgstrata_module(engine
+  SOURCES abandoned.cpp archive_get.cpp archive_push.cpp backup.cpp backup_plan.cpp cluster_check.cpp copy.cpp
+          frame_packer.cpp lock.cpp lock_file.cpp page_reader.cpp progress.cpp wal_wait.cpp
+  USES util log codec storage postgres repository)

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/engine/wal_wait.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/wal_archive.hpp"
+#include "pgstrata/util/cancel.hpp"
+
+namespace pgstrata::engine {
+
+namespace {
+
+constexpr unsigned kFirstWait = 20;
+constexpr unsigned kLongestWait = 500;
+
+// The one likely reason why a segment does not come.
+std::string likely_cause(postgres::Session* session, const std::string& segment)
+{
+    if (session == nullptr) {
+        return "is archive_command running, and does it archive to this repository?";
+    }
+    try {
+        const postgres::ArchiverStatus archiver = session->archiver_status();
+        if (archiver.failed_count != 0 && archiver.last_failed_wal <= segment &&
+            !archiver.last_failed_wal.empty()) {
+            return fmt::format(
+                "the server reports {} failed archive commands, the last for '{}': look at its log",
+                archiver.failed_count,
+                archiver.last_failed_wal);
+        }
+        if (archiver.last_archived_wal >= segment) {
+            return "the server says that it archived this segment: does archive_command use this "
+                   "repository and "
+                   "stanza?";
+        }
+        return fmt::format(
+            "the server has archived up to '{}': is the archiver slow? raise archive-timeout",
+            archiver.last_archived_wal.empty() ? "nothing" : archiver.last_archived_wal);
+    } catch (const Error&) {
+        return "is the server still running?";
+    }
+}
+
+void wait_for_segment(const repository::Repository& repository,
+                      const WalWait& wait,
+                      const std::string& segment,
+                      postgres::Session* session)
+{
+    const std::uint64_t deadline = monotonic_milliseconds() + wait.timeout_milliseconds;
+    unsigned pause = kFirstWait;
+    for (;;) {
+        const auto found = repository::find_wal(repository, wait.stanza, wait.archive_id, segment);
+        if (found.size() == 1) {
+            return;
+        }
+        if (found.size() > 1) {
+            raise(ErrorCode::archive_duplicate,
+                  "the archive of repo{} has {} different files for WAL segment {}",
+                  wait.repo_index,
+                  found.size(),
+                  segment);
+        }
+        if (monotonic_milliseconds() >= deadline) {
+            throw Error(ErrorCode::archive_timeout,
+                        fmt::format("WAL segment {} was not archived to repo{} within {} s",
+                                    segment,
+                                    wait.repo_index,
+                                    static_cast<double>(wait.timeout_milliseconds) / 1000.0),
+                        likely_cause(session, segment));
+        }
+        sleep_cancellable(pause);
+        pause = std::min(pause * 2, kLongestWait);
+    }
+}
+
+} // namespace
+
+void wait_for_wal(const repository::Repository& repository,
+                  const WalWait& wait,
+                  postgres::WalSegment first,
+                  postgres::WalSegment last,
+                  postgres::Session* session)
+{
+    for (postgres::WalSegment segment = first; segment <= last; ++segment.number) {
+        wait_for_segment(
+            repository, wait, postgres::to_string(segment, wait.wal_segment_size), session);
+    }
+}
+
+} // namespace pgstrata::engine
