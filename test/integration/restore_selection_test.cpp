@@ -42,20 +42,22 @@ TEST_CASE("databases that are left out are hollow, and the cluster survives a vi
     }
     cluster.sql("CHECKPOINT");
     const auto file = cluster.sql("SELECT pg_relation_filepath('t')", "unwanted");
+    const auto size = fs::file_size(cluster.path(file));
     site.backup();
-    cluster.sql("UPDATE t SET a = a + 1; VACUUM t", "unwanted"); // replay meets the hollow files
+    cluster.sql("UPDATE t SET a = a + 1", "unwanted"); // replay meets the hollow files
+    cluster.sql("VACUUM t", "unwanted");
     cluster.sql("INSERT INTO t VALUES (0)", "wanted");
     cluster.archive_current_segment();
 
     auto restored = site.restore({option});
 
     CHECK(is_hollow(restored.path(file)));
-    CHECK(fs::file_size(restored.path(file)) == fs::file_size(cluster.path(file)) / 8192 * 8192);
+    CHECK(fs::file_size(restored.path(file)) == size);
     recover(restored);
     CHECK(restored.sql("SELECT count(*) FROM t", "wanted") == "10001");
     CHECK(restored.try_sql("SELECT 1", "unwanted").status != 0);
     CHECK(restored.log().find("PANIC") == std::string::npos);
-    CHECK(restored.sql("DROP DATABASE unwanted; SELECT 1") == "1");
+    CHECK(restored.try_sql("DROP DATABASE unwanted").status == 0);
 }
 
 TEST_CASE("a selection of databases that makes no sense is refused", "[restore][bug-38]")

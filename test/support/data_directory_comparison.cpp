@@ -22,6 +22,12 @@ bool is_ignored(const std::string& name, const std::vector<std::string>& ignored
     });
 }
 
+// Made anew by the server at any time.
+bool is_transient(const std::string& name)
+{
+    return name.ends_with("/pg_internal.init") || name.find("pgsql_tmp") != std::string::npos;
+}
+
 std::map<std::string, fs::file_status> entries(const std::string& root,
                                                const std::vector<std::string>& ignored)
 {
@@ -29,7 +35,7 @@ std::map<std::string, fs::file_status> entries(const std::string& root,
     for (const auto& entry :
          fs::recursive_directory_iterator(root, fs::directory_options::follow_directory_symlink)) {
         const auto name = fs::path(entry.path()).lexically_relative(root).string();
-        if (!is_ignored(name, ignored)) {
+        if (!is_ignored(name, ignored) && !is_transient(name)) {
             result.emplace(name, entry.status());
         }
     }

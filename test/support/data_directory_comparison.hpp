@@ -14,7 +14,13 @@ struct ComparisonOptions {
                                         "postgresql.auto.conf",
                                         "backup_label",
                                         "recovery.signal",
-                                        "backup_label.old"};
+                                        "backup_label.old",
+                                        "pg_stat_tmp/",
+                                        "pg_subtrans/",
+                                        "pg_notify/",
+                                        "pg_replslot/",
+                                        "pg_serial/",
+                                        "pg_snapshots/"};
     std::size_t limit = 50; // differences after which it stops
 };
 

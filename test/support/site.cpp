@@ -84,7 +84,8 @@ std::string Site::backup(const std::vector<std::string>& arguments) const
     std::vector<std::string> all{"backup"};
     all.insert(all.end(), arguments.begin(), arguments.end());
     must(all);
-    return labels().back();
+    const auto all_labels = labels();
+    return all_labels.at(all_labels.size() - 1);
 }
 
 nlohmann::json Site::info(const std::vector<std::string>& arguments) const
@@ -97,7 +98,8 @@ nlohmann::json Site::info(const std::vector<std::string>& arguments) const
 std::vector<std::string> Site::labels() const
 {
     std::vector<std::string> result;
-    for (const auto& backup : info().at("backup")) {
+    const auto stanza = info();
+    for (const auto& backup : stanza.at("backup")) {
         result.push_back(backup.at("label").get<std::string>());
     }
     return result;
