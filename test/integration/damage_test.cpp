@@ -84,11 +84,16 @@ struct Kind {
 
 std::vector<Kind> kinds(Patient& of)
 {
-    return {{"/pack/", Reader::restore},
-            {"/manifest", Reader::restore},
-            {"/backup.json", Reader::restore},
-            {of.segment + "-", Reader::archive_get},
-            {"/cluster.json", Reader::archive_get}};
+    std::vector<Kind> result{{"/pack/", Reader::restore},
+                             {"/manifest", Reader::restore},
+                             {"/backup.json", Reader::restore},
+                             {"pgstrata.json", Reader::restore},
+                             {of.segment + "-", Reader::archive_get},
+                             {"/cluster.json", Reader::archive_get}};
+    if (!of.site.objects("keys/").empty()) {
+        result.push_back({"keys/", Reader::restore});
+    }
+    return result;
 }
 
 void check_is_noticed(Patient& of, Reader reader, const std::string& repository)

@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: PostgreSQL
+"""Measures commands for scripts/benchmark.sh and makes its table.
+
+measure.py run RESULTS WHAT WHO -- COMMAND...   runs it, adds a line to RESULTS
+measure.py note RESULTS WHAT WHO BYTES          adds the stored bytes of a backup
+measure.py table RESULTS                        prints the medians as a markdown table
+"""
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+
+def add(results, **line):
+    with open(results, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def run(results, what, who, command):
+    """Time, processor time and the peak memory of the largest process, of COMMAND and all it waited for."""
+    # Memory is time(1)'s: a process keeps the peak of the one that started it, and ours is large.
+    peak = f"{results}.peak"
+    started = time.monotonic()
+    ended = subprocess.run(["/usr/bin/time", "-q", "-f", "%M", "-o", peak, *command], check=False,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    wall = time.monotonic() - started
+    if ended.returncode != 0:
+        sys.stderr.write(ended.stdout.decode(errors="replace")[-4000:])
+        sys.exit(f"benchmark: {what} by {who} ended with {ended.returncode}: {' '.join(command)}")
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    with open(peak, encoding="utf-8") as file:
+        memory = int(file.read().split()[-1]) * 1024
+    add(results, what=what, who=who, wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=memory)
+
+
+def medians(results):
+    values = {}
+    with open(results, encoding="utf-8") as file:
+        for text in file:
+            line = json.loads(text)
+            for measure in ("wall", "cpu", "memory", "bytes"):
+                if measure in line:
+                    values.setdefault((line["what"], measure), {}).setdefault(line["who"], []).append(line[measure])
+    return {key: {who: statistics.median(all_of) for who, all_of in row.items()} for key, row in values.items()}
+
+
+def shown(measure, value):
+    if measure in ("memory", "bytes"):
+        return f"{value / 1048576:.1f} MiB"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def table(results):
+    names = {"wall": "time", "cpu": "processor time", "memory": "peak memory", "bytes": "stored"}
+    print("| what | measure | pgstrata | peer | pgstrata / peer | tar + zstd |")
+    print("|---|---|--:|--:|--:|--:|")
+    for (what, measure), row in medians(results).items():
+        cells = [shown(measure, row[who]) if who in row else "" for who in ("pgstrata", "peer", "floor")]
+        ratio = f"{row['pgstrata'] / row['peer']:.2f}" if {"pgstrata", "peer"} <= row.keys() and row["peer"] else ""
+        print(f"| {what} | {names[measure]} | {cells[0]} | {cells[1]} | {ratio} | {cells[2]} |")
+
+
+def main():
+    arguments = sys.argv[1:]
+    if arguments[:1] == ["run"] and arguments[4:5] == ["--"] and len(arguments) > 5:
+        run(arguments[1], arguments[2], arguments[3], arguments[5:])
+    elif arguments[:1] == ["note"] and len(arguments) == 5:
+        add(arguments[1], what=arguments[2], who=arguments[3], bytes=int(arguments[4]))
+    elif arguments[:1] == ["table"] and len(arguments) == 2:
+        table(arguments[1])
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    main()
