@@ -433,15 +433,23 @@ const std::vector<unsigned>& ConfigBuilder::indexes_of(Group group) const
     return kNoIndex;
 }
 
+// Options of the command line first: without a stanza the others are missing only for its sake.
 void ConfigBuilder::check_required() const
 {
-    for (const OptionRow& row : option_table()) {
-        if ((row.required & command_bit(config_.command_->id)) == 0) {
-            continue;
+    for (const bool is_command_line : {true, false}) {
+        for (const OptionRow& row : option_table()) {
+            const bool is_required = (row.required & command_bit(config_.command_->id)) != 0;
+            if (is_required && (row.section == Section::command_line) == is_command_line) {
+                check_required_option(row);
+            }
         }
-        for (const unsigned index : indexes_of(row.group)) {
-            check_required_option(row, index);
-        }
+    }
+}
+
+void ConfigBuilder::check_required_option(const OptionRow& row) const
+{
+    for (const unsigned index : indexes_of(row.group)) {
+        check_required_option(row, index);
     }
 }
 

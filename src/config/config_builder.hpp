@@ -41,6 +41,7 @@ private:
     void note_tuning(const OptionRow& row, unsigned index, const Value& value);
     bool is_default(const OptionRow& row, unsigned index, const Value& value) const;
     void check_required() const;
+    void check_required_option(const OptionRow& row) const;
     void check_required_option(const OptionRow& row, unsigned index) const;
     const std::vector<unsigned>& indexes_of(Group group) const;
 

@@ -80,17 +80,25 @@ OptionName match_old_name(std::string_view name, const SplitName& split)
     return {};
 }
 
+// Letters inserted, dropped, replaced, or swapped with their neighbour.
 std::size_t edit_distance(std::string_view left, std::string_view right)
 {
+    std::vector<std::size_t> before_last(right.size() + 1);
+    std::vector<std::size_t> last(right.size() + 1);
     std::vector<std::size_t> row(right.size() + 1);
     std::iota(row.begin(), row.end(), std::size_t{0});
     for (std::size_t i = 1; i <= left.size(); ++i) {
-        std::size_t diagonal = row[0];
+        before_last.swap(last);
+        last.swap(row);
         row[0] = i;
         for (std::size_t j = 1; j <= right.size(); ++j) {
-            const std::size_t replaced = diagonal + (left[i - 1] == right[j - 1] ? 0 : 1);
-            diagonal = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+            const std::size_t replaced = last[j - 1] + (left[i - 1] == right[j - 1] ? 0 : 1);
+            row[j] = std::min({last[j] + 1, row[j - 1] + 1, replaced});
+            const bool is_swap =
+                i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+            if (is_swap) {
+                row[j] = std::min(row[j], before_last[j - 2] + 1);
+            }
         }
     }
     return row.back();
@@ -132,8 +140,11 @@ OptionName match_name(std::string_view name)
 std::vector<std::string> complete_name(std::string_view prefix)
 {
     const SplitName split = split_index(prefix);
-    const bool wants_index = split.index.value_or(0) > 0;
+    const bool wants_index = split.index.has_value();
     std::vector<std::string> names;
+    if (wants_index && *split.index == 0) {
+        return names;
+    }
     for (const OptionRow& row : option_table()) {
         if (wants_index == (row.group != Group::none) && row.name.starts_with(split.base)) {
             names.push_back(wants_index ? with_index(row.name, *split.index)
