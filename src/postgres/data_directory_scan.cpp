@@ -215,7 +215,7 @@ void Scanner::scan_directory(Directory directory, const std::string& path)
         const std::string entry_path = join_path(path, name);
         if (!unlogged.empty()) {
             const auto file = parse_relation_path(entry_path);
-            if (file && file->fork != Fork::init && unlogged.count(file->relation) != 0) {
+            if (file && file->fork != Fork::init && unlogged.contains(file->relation)) {
                 continue;
             }
         }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/postgres/page.hpp"
 
+#include <array>
 #include <cstring>
 
-// The compiler makes one copy of the function for each kind of processor and the loader picks. The
-// picking runs before sanitizers are set up, and clang has no such attribute for functions like
-// ours.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
+// The compiler makes one copy of the function for each kind of processor and the loader picks,
+// which takes glibc. The picking runs before sanitizers are set up, and clang has no such attribute
+// for functions like ours.
+#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__clang__) &&                            \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define PGSTRATA_VECTOR_CLONES __attribute__((target_clones("avx2", "sse4.1", "default")))
 #else
@@ -21,7 +22,7 @@ constexpr std::size_t kLanes = 32;
 constexpr std::size_t kRowSize = kLanes * sizeof(std::uint32_t);
 constexpr std::uint32_t kPrime = 16777619;
 
-constexpr std::uint32_t kSeeds[kLanes] = {
+constexpr std::array<std::uint32_t, kLanes> kSeeds = {
     0x5B1F36E9, 0xB8525960, 0x02AB50AA, 0x1DE66D2A, 0x79FF467A, 0x9BB9F8A3, 0x217E7CD2, 0x83E13D2C,
     0xF8D4474F, 0xE39EB970, 0x42C6AE16, 0x993216FA, 0x7B093B5D, 0x98DAFF3C, 0xF718902A, 0x0B1C9CDB,
     0xE58F764B, 0x187636BC, 0x5D7B3BB1, 0xE73DE7DE, 0x92BEC979, 0xCCA6C0B2, 0x304A0979, 0x85AA43D4,
@@ -67,18 +68,18 @@ std::uint32_t hash_page(const std::byte* page, std::size_t rows) noexcept
 {
     static_assert(sizeof(LaneBlock) == kRowSize);
     LaneBlock lanes;
-    std::memcpy(&lanes, kSeeds, sizeof lanes);
+    std::memcpy(&lanes, kSeeds.data(), sizeof lanes);
 
-    std::byte first[kRowSize];
-    std::memcpy(first, page, kRowSize);
-    std::memset(first + kChecksumOffset, 0, sizeof(std::uint16_t));
-    mix_row(lanes, first);
+    std::array<std::byte, kRowSize> first;
+    std::memcpy(first.data(), page, kRowSize);
+    std::memset(first.data() + kChecksumOffset, 0, sizeof(std::uint16_t));
+    mix_row(lanes, first.data());
     for (std::size_t row = 1; row < rows; ++row) {
         mix_row(lanes, page + row * kRowSize);
     }
-    const std::byte zeros[kRowSize] = {};
-    mix_row(lanes, zeros);
-    mix_row(lanes, zeros);
+    const std::array<std::byte, kRowSize> zeros{};
+    mix_row(lanes, zeros.data());
+    mix_row(lanes, zeros.data());
 
     const Lanes folded = lanes.a ^ lanes.b ^ lanes.c ^ lanes.d;
     std::uint32_t hash = 0;
