@@ -3,6 +3,7 @@
 # Shows pgstrata from nothing, on a fresh Debian 12 machine, in one command: builds it, makes a throwaway
 # PostgreSQL 15, backs it up, drops a table "by accident" and brings the cluster back to the moment before.
 # Everything happens in one temporary directory, which is removed at the end. Needs root or sudo.
+# PGSTRATA=... shows another program with the same command line instead.
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -14,11 +15,13 @@ if [ -z "${PGSTRATA_DEMO_DIR:-}" ]; then
     say "Installing what the build needs (nothing, if it is there)"
     "$source_dir/scripts/setup.sh" build
 
-    say "Building pgstrata"
-    launcher=()
-    command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    (cd "$source_dir" && cmake --preset release "${launcher[@]}" >/dev/null &&
-        cmake --build --preset release --target pgstrata)
+    if [ -z "${PGSTRATA:-}" ]; then
+        say "Building pgstrata"
+        launcher=()
+        command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+        (cd "$source_dir" && cmake --preset release "${launcher[@]}" >/dev/null &&
+            cmake --build --preset release --target pgstrata)
+    fi
 
     PGSTRATA_DEMO_DIR=$(mktemp -d /tmp/pgstrata-demo-XXXXXX)
     export PGSTRATA_DEMO_DIR

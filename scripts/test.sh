@@ -23,13 +23,14 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 logs=$PWD/build/test-logs
+rm -rf "$logs"
 mkdir -p "$logs"
 passed=0 failed=0
 
 finish() {
     grep -h 'SKIPPED' "$logs"/*.log 2>/dev/null | sort -u
     printf '%d passed, %d failed\n' "$passed" "$failed"
-    [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+    [ "$failed" = 0 ] && { [ "$passed" -gt 0 ] || [ ${#wanted[@]} -gt 0 ]; }
     exit
 }
 
@@ -60,7 +61,7 @@ count_cases() { # LOG PROGRAMS
         echo "$(($2 - programs)) test program(s) ended without a summary" >>"$1"
         failed=$((failed + $2 - programs))
     fi
-    [ "$bad" = 0 ] && [ "$programs" -ge "$2" ]
+    [ "$bad" = 0 ] && [ "$programs" -gt 0 ] && [ "$programs" -ge "$2" ]
 }
 
 report() { # RESULT STAGE STARTED
@@ -108,7 +109,7 @@ build() { # PRESET
 }
 
 unit_programs() { # PRESET
-    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x | sort
+    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x 2>/dev/null | sort
 }
 
 run_unit() { # PRESET

@@ -7,12 +7,14 @@
 
 namespace pgstrata::test {
 
-// A directory of its own for one test, removed with everything in it. PGSTRATA_KEEP=1 leaves it for a look.
+// A directory of its own for one test, removed with everything in it. PGSTRATA_KEEP=1 leaves it for
+// a look.
 class TemporaryDirectory {
 public:
     TemporaryDirectory()
     {
-        std::string pattern = (std::filesystem::temp_directory_path() / "pgstrata-test-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "pgstrata-test-XXXXXX").string();
         path_ = ::mkdtemp(pattern.data());
     }
     TemporaryDirectory(const TemporaryDirectory&) = delete;
