@@ -180,7 +180,8 @@ void write_file_durably(const std::string& path, ByteView bytes, unsigned mode)
         ::unlink(temporary.c_str());
         throw;
     }
-    sync_directory(parent_path(path));
+    const std::string parent = parent_path(path);
+    sync_directory(parent.empty() ? "." : parent);
 }
 
 } // namespace pgstrata

@@ -124,8 +124,8 @@ std::optional<int> parse_offset(std::string_view text)
         return std::nullopt;
     }
     const auto hours = take_number(text, 2);
-    take(text, ':');
-    const auto minutes = text.empty() ? std::optional(0) : take_number(text, 2);
+    const bool has_colon = take(text, ':');
+    const auto minutes = text.empty() && !has_colon ? std::optional(0) : take_number(text, 2);
     if (!hours || !minutes || !text.empty() || *hours > 15 || *minutes > 59) {
         return std::nullopt;
     }

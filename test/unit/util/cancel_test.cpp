@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+
+#include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+using namespace pgstrata;
+using pgstrata::test::HasCode;
+
+namespace {
+
+struct ResetSignal {
+    ResetSignal() { set_pending_signal(0); }
+    ResetSignal(const ResetSignal&) = delete;
+    ResetSignal& operator=(const ResetSignal&) = delete;
+    ~ResetSignal() { set_pending_signal(0); }
+};
+
+} // namespace
+
+TEST_CASE("nothing is cancelled before a signal has come", "[util][cancel]")
+{
+    const ResetSignal reset;
+    CHECK(pending_signal() == 0);
+    CHECK_NOTHROW(check_cancelled());
+    CHECK_NOTHROW(sleep_cancellable(1));
+}
+
+TEST_CASE("a noted signal ends the work and is named", "[util][cancel]")
+{
+    const ResetSignal reset;
+    const auto [number, name] = GENERATE(
+        table<int, std::string>({{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGHUP, "SIGHUP"}}));
+    set_pending_signal(number);
+
+    CHECK_THROWS_MATCHES(check_cancelled(), Error, HasCode(ErrorCode::terminated));
+    CHECK_THROWS_WITH(check_cancelled(), "terminated on signal " + name);
+    CHECK(pending_signal() == number);
+}
+
+TEST_CASE("a sleep ends soon after a signal", "[util][cancel][bug-57]")
+{
+    const ResetSignal reset;
+    std::thread sender([] {
+        sleep_milliseconds(30);
+        set_pending_signal(SIGTERM);
+    });
+    const std::uint64_t begin = monotonic_milliseconds();
+    CHECK_THROWS_MATCHES(sleep_cancellable(60000), Error, HasCode(ErrorCode::terminated));
+    sender.join();
+    CHECK(monotonic_milliseconds() - begin < 10000);
+}
+
+TEST_CASE("installed handlers note the signal and the process goes on", "[util][cancel][bug-57]")
+{
+    const int number = GENERATE(SIGTERM, SIGINT, SIGHUP);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        install_signal_handlers();
+        ::raise(SIGPIPE); // ignored
+        ::raise(number);
+        ::_exit(pending_signal() == number ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/hex.hpp"
+#include "pgstrata/util/process.hpp"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <limits>
+
+using namespace pgstrata;
+using pgstrata::test::HasCode;
+
+TEST_CASE("the output of a command is returned as it is", "[util][process]")
+{
+    CHECK(run_shell("echo one; echo two") == "one\ntwo\n");
+    CHECK(run_shell("true").empty());
+    CHECK(run_shell("printf 'a\\000b'") == std::string("a\0b", 3));
+}
+
+TEST_CASE("a command reads nothing from our standard input", "[util][process]")
+{
+    CHECK(run_shell("cat").empty());
+}
+
+TEST_CASE("a command that fails is an error that does not repeat the command",
+          "[util][process][bug-53]")
+{
+    const std::string command = GENERATE("echo canary-secret; exit 3",
+                                         "canary-secret-is-no-command 2>/dev/null",
+                                         "kill -9 $$ # canary-secret");
+    CAPTURE(command);
+    try {
+        run_shell(command);
+        FAIL("nothing was thrown");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::execute);
+        CHECK(std::string(error.what()).find("canary-secret") == std::string::npos);
+    }
+}
+
+TEST_CASE("the output of a command has a limit", "[util][process][bug-54]")
+{
+    CHECK(run_shell("head -c 65536 /dev/zero").size() == 65536);
+    CHECK_THROWS_MATCHES(run_shell("head -c 65537 /dev/zero"), Error, HasCode(ErrorCode::execute));
+    // One that never stops is stopped by the closed pipe.
+    CHECK_THROWS_MATCHES(run_shell("yes"), Error, HasCode(ErrorCode::execute));
+}
+
+TEST_CASE("a process is told from one that ended", "[util][process][bug-46]")
+{
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::_exit(0);
+    }
+    REQUIRE(::waitpid(child, nullptr, 0) == child);
+
+    CHECK(is_process_alive(::getpid()));
+    CHECK(is_process_alive(1));
+    CHECK_FALSE(is_process_alive(child));
+    CHECK_FALSE(is_process_alive(0));
+    CHECK_FALSE(is_process_alive(-1));
+    CHECK_FALSE(is_process_alive(std::numeric_limits<std::int64_t>::max()));
+}
+
+TEST_CASE("the beginning of a process stays the same and is not there without one",
+          "[util][process][bug-46]")
+{
+    const std::uint64_t mine = process_start_ticks(::getpid());
+    CHECK(mine != 0);
+    CHECK(process_start_ticks(::getpid()) == mine);
+    CHECK(process_start_ticks(::getppid()) <= mine);
+    CHECK(process_start_ticks(std::numeric_limits<std::int64_t>::max()) == 0);
+}
+
+TEST_CASE("users and groups without a name are numbers", "[util][process]")
+{
+    CHECK(user_name(0) == "root");
+    CHECK(group_name(0) == "root");
+    CHECK(user_name(3999999999) == "3999999999");
+    CHECK(group_name(3999999999) == "3999999999");
+}
+
+TEST_CASE("random tags are eight hex digits and differ", "[util][process]")
+{
+    const std::string tag = random_tag();
+    CHECK(tag.size() == 8);
+    CHECK(is_hex(tag));
+    CHECK(random_tag() + random_tag() != tag + tag);
+}
+
+TEST_CASE("the host tells its name and its boot", "[util][process]")
+{
+    CHECK_FALSE(host_name().empty());
+    CHECK(boot_id() == boot_id());
+    CHECK(boot_id().find('\n') == std::string::npos);
+    CHECK(program_path().find("unit-util") != std::string::npos);
+}
