@@ -1,6 +1,6 @@
 pgstrata_module(repository
-  SOURCES catalog.cpp document.cpp keys.cpp layout.cpp lease.cpp manifest.cpp pack.cpp page_map.cpp repository.cpp
-          wal_archive.cpp
+  SOURCES catalog.cpp document.cpp keys.cpp layout.cpp lease.cpp manifest.cpp pack.cpp page_map.cpp
+          recovery_plan.cpp repository.cpp wal_archive.cpp
   USES util log codec storage postgres)
 # PUBLIC: the headers name the JSON library's forward declarations.
 target_link_libraries(pgstrata_repository PUBLIC nlohmann_json::nlohmann_json)

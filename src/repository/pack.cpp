@@ -60,19 +60,59 @@ void PackWriter::finish()
     file_.reset();
 }
 
-const RandomSource& PackSources::source(const PackName& pack)
-{
-    const std::lock_guard lock(sources_mutex_);
-    auto& source = sources_[pack];
-    if (!source) {
-        source = repository_.storage().open(pack_path(stanza_, pack.label, pack.number));
+struct PackReader::OpenPack : NonCopyable {
+    OpenPack(const Repository& repository, const std::string& path)
+        : source(repository.storage().open(path)),
+          reader(*source, {codec::ObjectKind::pack, path}, repository.cipher())
+    {
     }
-    return *source;
+
+    std::unique_ptr<RandomSource> source;
+    codec::ObjectReader reader;
+};
+
+PackReader::PackReader(const Repository& repository,
+                       std::string stanza,
+                       const std::vector<PackInfo>& packs)
+    : repository_(repository), stanza_(std::move(stanza)), packs_(packs)
+{
 }
 
-codec::ObjectIdentity PackSources::identity(const PackName& pack) const
+PackReader::~PackReader() = default;
+
+PackReader::OpenPack& PackReader::open(std::uint32_t pack)
 {
-    return {codec::ObjectKind::pack, pack_path(stanza_, pack.label, pack.number)};
+    // Work goes through the packs in order: a few at a time are enough, and file descriptors are
+    // few.
+    constexpr std::size_t kOpenPacks = 8;
+    if (const auto known = open_.find(pack); known != open_.end()) {
+        return *known->second;
+    }
+    if (open_.size() >= kOpenPacks) {
+        open_.erase(open_.begin());
+    }
+    const PackName& name = packs_.at(pack).name;
+    auto opened =
+        std::make_unique<OpenPack>(repository_, pack_path(stanza_, name.label, name.number));
+    return *open_.emplace(pack, std::move(opened)).first->second;
+}
+
+ByteView PackReader::read(const Extent& extent)
+{
+    const bool is_at_hand = frame_.length != 0 && extent.pack == frame_.pack &&
+                            extent.offset == frame_.offset && extent.length == frame_.length;
+    if (!is_at_hand) {
+        frame_.length = 0;
+        open(extent.pack).reader.read({extent.offset, extent.length}, raw_);
+        frame_ = extent;
+    }
+    if (std::uint64_t{extent.position} + extent.size > raw_.size()) {
+        raise(ErrorCode::format,
+              "a frame of pack {} of backup {} is too short",
+              packs_.at(extent.pack).name.number,
+              packs_.at(extent.pack).name.label);
+    }
+    return raw_.view().subspan(extent.position, extent.size);
 }
 
 } // namespace pgstrata::repository

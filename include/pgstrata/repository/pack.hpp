@@ -82,23 +82,29 @@ private:
     std::unique_ptr<codec::ObjectWriter> writer_;
 };
 
-// Opens packs for reading, each once. Any thread may ask; a source is shared, readers are made by
-// their users.
-class PackSources : NonCopyable {
+// Reads frames of the packs of one manifest. Keeps the frame read last and a few open packs. One
+// thread at a time.
+class PackReader : NonCopyable {
 public:
-    PackSources(const Repository& repository, std::string stanza)
-        : repository_(repository), stanza_(std::move(stanza))
-    {
-    }
-    const Repository& repository() const noexcept { return repository_; }
-    const RandomSource& source(const PackName& pack);
-    codec::ObjectIdentity identity(const PackName& pack) const;
+    // `repository` and `packs` must outlive the reader.
+    PackReader(const Repository& repository,
+               std::string stanza,
+               const std::vector<PackInfo>& packs);
+    ~PackReader();
+    // The raw bytes of an extent, valid until the next call. Throws Error(format) when the frame is
+    // too short for it, and what ObjectReader throws for damage.
+    ByteView read(const Extent& extent);
 
 private:
+    struct OpenPack;
+    OpenPack& open(std::uint32_t pack);
+
     const Repository& repository_;
     std::string stanza_;
-    std::mutex sources_mutex_;
-    std::map<PackName, std::unique_ptr<RandomSource>> sources_;
+    const std::vector<PackInfo>& packs_;
+    std::map<std::uint32_t, std::unique_ptr<OpenPack>> open_;
+    Extent frame_;
+    Buffer raw_;
 };
 
 } // namespace pgstrata::repository

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/progress.hpp"
+#include "pgstrata/engine/recovery_settings.hpp"
+#include "pgstrata/engine/restore_layout.hpp"
+#include "pgstrata/repository/catalog.hpp"
+
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+struct RestoreSource {
+    unsigned index = 1;
+    const repository::Repository* repository = nullptr; // outlives the restore
+};
+
+struct RestoreOptions {
+    std::string stanza;
+    LayoutOptions layout;
+    std::string set; // label; empty chooses by the target
+    repository::RecoveryTarget target;
+    RecoverySettings settings; // target_timeline is filled in by the restore
+    bool is_forced = false;
+    std::size_t workers = 1;
+};
+
+struct RestoreReport {
+    std::string label;
+    unsigned repo_index = 1;
+    std::uint64_t bytes = 0;
+    std::uint64_t files = 0;
+};
+
+// Rebuilds a data directory. Everything that can be checked is checked before the target is
+// touched; pg_control comes last, when all the rest is durable. Throws Error(backup_set_invalid)
+// when no backup fits.
+RestoreReport restore(const RestoreOptions& options,
+                      const std::vector<RestoreSource>& sources,
+                      const Progress::Report& report);
+
+} // namespace pgstrata::engine

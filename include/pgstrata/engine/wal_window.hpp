@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/repository/recovery_plan.hpp"
+#include "pgstrata/repository/repository.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// What the archive holds for a recovery from one backup along one timeline.
+struct WalWindow {
+    std::vector<postgres::WalSegment> segments; // without a gap from the backup's start on
+    std::optional<postgres::WalSegment> gap;    // the first missing segment that later ones follow
+    // True when the backup's own WAL is there, start to stop: without it nothing can be recovered.
+    bool has_backup_wal = false;
+};
+
+// Reads the archive's listing only.
+WalWindow find_wal_window(const repository::Repository& repository,
+                          const std::string& stanza,
+                          const repository::BackupSummary& backup,
+                          const std::vector<repository::WalStretch>& path,
+                          std::uint32_t wal_segment_size);
+
+// The latest commit or abort time in the newest segments of the window, in microseconds since the
+// Unix epoch: what a time target must lie before. nullopt when the newest segments (at most
+// `depth`) hold no transaction end.
+std::optional<std::int64_t> newest_transaction_end(const repository::Repository& repository,
+                                                   const std::string& stanza,
+                                                   const repository::Cluster& cluster,
+                                                   const WalWindow& window,
+                                                   std::size_t depth);
+
+// The histories of all timelines in the archive.
+repository::TimelineTree read_timeline_tree(const repository::Repository& repository,
+                                            const std::string& stanza,
+                                            repository::ArchiveId id);
+
+} // namespace pgstrata::engine

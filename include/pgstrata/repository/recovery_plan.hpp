@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/postgres/timeline_history.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/catalog.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+// Which backup and which timeline a restore takes: decisions over plain data, without a disk.
+namespace pgstrata::repository {
+
+enum class RecoveryType : std::uint8_t {
+    standard,
+    immediate,
+    lsn,
+    name,
+    time,
+    xid,
+    preserve,
+    standby,
+    none
+};
+
+struct RecoveryTarget {
+    RecoveryType type = RecoveryType::standard;
+    postgres::Lsn lsn;     // type lsn
+    std::int64_t time = 0; // type time, microseconds since the Unix epoch
+    bool is_exclusive = false;
+    // target-timeline: unset means the newest that descends from the backup.
+    enum class Follow : std::uint8_t { newest, current, number } follow = Follow::newest;
+    postgres::Timeline timeline = 0; // Follow::number
+};
+
+// The histories of all timelines that the archive has a file for.
+using TimelineTree = std::map<postgres::Timeline, postgres::TimelineHistory>;
+
+// Whether recovery from the backup can follow the tree to `timeline`. Timeline 1 has no history
+// file.
+bool can_reach(const BackupSummary& backup, postgres::Timeline timeline, const TimelineTree& tree);
+
+// The newest backup that the target allows: its end lies before the target, and the timeline asked
+// for can be reached from it. `backups` are ascending by label. nullptr when there is none.
+const BackupSummary* choose_backup(const std::vector<BackupSummary>& backups,
+                                   const RecoveryTarget& target,
+                                   const TimelineTree& tree);
+
+// The timeline to end on: the number asked for, the backup's own (follow current, type immediate),
+// or the newest that can be reached. Throws Error(db_mismatch) when the number cannot be reached
+// from the backup.
+postgres::Timeline choose_timeline(const BackupSummary& backup,
+                                   const RecoveryTarget& target,
+                                   const TimelineTree& tree);
+
+// The segments that recovery asks for from the backup's start on, timeline by timeline: `first` to
+// `last` of each, the last one open-ended.
+struct WalStretch {
+    postgres::WalSegment first;
+    std::optional<std::uint64_t> last_number; // unset: as far as there are segments
+};
+std::vector<WalStretch> wal_path(const BackupSummary& backup,
+                                 postgres::Timeline timeline,
+                                 const TimelineTree& tree,
+                                 std::uint32_t wal_segment_size);
+
+} // namespace pgstrata::repository
