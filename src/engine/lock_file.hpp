@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/non_copyable.hpp"
 
 #include <string>
 

@@ -166,6 +166,7 @@ void QueryRunner::cancel() noexcept
 void QueryRunner::send(const char* statement, const std::vector<std::string>& parameters)
 {
     std::vector<const char*> values;
+    values.reserve(parameters.size());
     for (const auto& parameter : parameters) {
         values.push_back(parameter.c_str());
     }

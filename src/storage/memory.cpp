@@ -158,6 +158,7 @@ private:
                                     : EntryInfo{.name = name, .type = EntryType::directory});
         }
         std::vector<EntryInfo> result;
+        result.reserve(entries.size());
         for (auto& [name, entry] : entries) {
             result.push_back(std::move(entry));
         }

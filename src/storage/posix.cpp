@@ -23,7 +23,7 @@ namespace pgstrata::storage {
 namespace {
 
 // What is left of a writer that was killed may go once it is this old.
-constexpr UnixSeconds kTemporaryLifetime = 24 * 3600;
+constexpr UnixSeconds kTemporaryLifetime = 86'400;
 
 bool is_absent(int number)
 {

@@ -44,15 +44,15 @@ bool is_link(int directory, const std::string& name)
 }
 
 [[noreturn]] void
-refuse(int directory, const std::string& name, const std::string& path, int number)
+refuse(int directory, const std::string& part, const std::string& here, int number)
 {
-    if (is_link(directory, name)) {
+    if (is_link(directory, part)) {
         throw Error(ErrorCode::path_open,
-                    fmt::format("unable to write through '{}': it is a link", path),
+                    fmt::format("unable to write through '{}': it is a link", here),
                     "links below the root of a repository are not followed; put a directory or a "
                     "mount point there.");
     }
-    raise_errno(ErrorCode::path_open, number, fmt::format("open directory '{}'", path));
+    raise_errno(ErrorCode::path_open, number, fmt::format("open directory '{}'", here));
 }
 
 } // namespace

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "pgstrata/util/non_copyable.hpp"
-
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -27,10 +25,12 @@ struct LockRequest {
 class LockFile;
 
 // Holds {lock_path}/{stanza}-{type}-{repo key}.lock for each type and key until it is destroyed.
-class LocalLock : NonCopyable {
+class LocalLock {
 public:
     // Throws Error(lock_acquire) when another process has one of them; then none is held.
     explicit LocalLock(const LockRequest& request);
+    LocalLock(const LocalLock&) = delete;
+    LocalLock& operator=(const LocalLock&) = delete;
     ~LocalLock();
 
     // Tells readers of the lock files how far a copy of `size` bytes is. Any thread. Failures are

@@ -34,7 +34,7 @@ struct Settings {
 };
 
 // Takes effect at once. Called by main before any thread starts.
-void configure(const Settings& settings);
+void configure(const Settings& wanted);
 // Opens the log file for appending and writes the start banner. When it cannot be opened one WARN
 // line says so and the program goes on without a file.
 void open_file(const std::string& path);
