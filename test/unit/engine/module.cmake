@@ -1,0 +1,1 @@
+pgstrata_unit_test(engine SOURCES lock_test.cpp USES engine)
