@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/engine/archive_get.hpp"
+
+#include "pgstrata/command/commands.hpp"
+#include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/cluster_check.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/util/path.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace pgstrata::command {
+
+namespace {
+
+constexpr int kNotFound = 1;
+
+// Without its backup_label a restored cluster would replay from the wrong place: it must not get
+// WAL for that.
+void check_label(const std::string& data_directory, const postgres::ControlFile& control)
+{
+    const std::string label = join_path(data_directory, "backup_label");
+    if (control.checkpoint == postgres::kPoisonCheckpoint && ::access(label.c_str(), F_OK) != 0) {
+        throw Error(
+            ErrorCode::format,
+            fmt::format("pg_control in '{}' is of a restored backup whose backup_label is missing",
+                        data_directory),
+            "restore the backup again and keep its backup_label");
+    }
+}
+
+// A stanza that never was created, or is another cluster's, proves nothing about what is in the
+// archive.
+void check_stanza(const repository::Repository& repository,
+                  const std::string& stanza,
+                  const postgres::ControlFile& control)
+{
+    const repository::Cluster current = engine::current_cluster(repository, stanza);
+    const auto clusters = repository::list_clusters(repository, stanza);
+    const bool is_known = std::ranges::any_of(clusters, [&](const repository::Cluster& cluster) {
+        return cluster.system_identifier == control.system_identifier &&
+               cluster.id.major == control.major;
+    });
+    if (!is_known) {
+        engine::check_identity(control, current, ErrorCode::archive_mismatch);
+    }
+}
+
+bool get(const config::Config& config, const engine::GetOptions& options)
+{
+    const std::string& data_directory = config.text("pg-path");
+    const auto control = postgres::read_control_file(data_directory).control;
+    check_label(data_directory, control);
+    std::vector<OpenedRepository> repositories;
+    std::vector<engine::GetSource> sources;
+    const auto indexes = chosen_repositories(config);
+    const std::string failures = try_repositories(indexes, [&](unsigned index) {
+        OpenedRepository opened = open_repository(config, index);
+        check_stanza(*opened.repository, options.stanza, control);
+        sources.push_back({index, opened.repository.get()});
+        repositories.push_back(std::move(opened));
+    });
+    if (sources.empty()) {
+        raise_no_repository(failures);
+    }
+    if (!failures.empty()) {
+        log::warn("unable to use every repository:{}", failures);
+    }
+    if (engine::get_wal(options, control, sources)) {
+        return true;
+    }
+    if (!failures.empty()) {
+        throw Error(ErrorCode::repo_invalid,
+                    fmt::format("unable to get {}: not every repository could be asked:{}",
+                                options.wal_name,
+                                failures));
+    }
+    return false;
+}
+
+} // namespace
+
+int run_archive_get(const config::Config& config)
+{
+    engine::GetOptions options;
+    options.stanza = config.text("stanza");
+    options.wal_name = config.parameters().at(0);
+    options.destination = config.parameters().at(1);
+    if (!postgres::parse_wal_file_name(options.wal_name)) {
+        raise(ErrorCode::parameter_invalid, "'{}' is not the name of a WAL file", options.wal_name);
+    }
+    if (!get(config, options)) {
+        log::info("unable to find {} in the archive", options.wal_name);
+        return kNotFound;
+    }
+    return 0;
+}
+
+} // namespace pgstrata::command

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include <string>
+
+namespace pgstrata::command {
+
+// A path that a user gave for something in a repository, relative to its root: it may be relative,
+// or absolute within `root`. Empty for the root itself. Throws Error(parameter_invalid) for one
+// that leads out of it.
+std::string repository_path(const std::string& given, const std::string& root);
+
+} // namespace pgstrata::command

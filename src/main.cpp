@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/command/commands.hpp"
+#include "pgstrata/config/config.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/error.hpp"
+#include "pgstrata/util/path.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+using namespace pgstrata;
+using config::Config;
+
+namespace {
+
+constexpr int kMostWorkersOfTwoDigits = 99;
+// PostgreSQL takes the statuses 1 to 125 of restore_command for "there is no such file", ends
+// recovery and promotes. Only above 125 it stops, so every failure of archive-get adds this to its
+// code; the log has the plain code.
+constexpr int kArchiveGetFailure = 128;
+
+log::Level level_of(const Config& config, std::string_view option)
+{
+    return log::parse_level(config.text(option)).value_or(log::Level::warn);
+}
+
+// Until the configuration is known: errors go to the standard error.
+void configure_early_log()
+{
+    log::Settings settings;
+    settings.console = log::Level::off;
+    settings.standard_error = log::Level::warn;
+    log::configure(settings);
+}
+
+void configure_log(const Config& config)
+{
+    log::Settings settings;
+    settings.console = level_of(config, "log-level-console");
+    settings.file = level_of(config, "log-level-file");
+    settings.standard_error = level_of(config, "log-level-stderr");
+    settings.timestamp = config.flag("log-timestamp");
+    settings.dry_run = config.flag("dry-run");
+    settings.console_stream = config.command().stdout_is_product
+                                  ? log::ConsoleStream::standard_error
+                                  : log::ConsoleStream::standard_output;
+    settings.process_digits = config.number("process-max") > kMostWorkersOfTwoDigits ? 3 : 2;
+    log::configure(settings);
+    if (config.command().logs_to_file) {
+        const std::string& stanza = config.text("stanza");
+        log::open_file(join_path(
+            config.text("log-path"),
+            fmt::format("{}-{}.log", stanza.empty() ? "all" : stanza, config.command().name)));
+    }
+}
+
+void configure_process(const Config& config)
+{
+    install_signal_handlers();
+    if (config.has("neutral-umask") && config.flag("neutral-umask")) {
+        ::umask(0);
+    }
+    if (config.has("priority") &&
+        ::setpriority(PRIO_PROCESS, 0, static_cast<int>(config.number("priority"))) != 0) {
+        raise_errno(ErrorCode::kernel, errno, "set the priority of the process");
+    }
+    const auto has_cipher = [&](unsigned index) {
+        return config.has("repo-cipher-type", index) &&
+               config.text("repo-cipher-type", index) != "none";
+    };
+    if (std::ranges::any_of(config.repo_indexes(), has_cipher)) {
+        // Keys must not end up in a core file, nor be read by the user's other processes.
+        ::prctl(PR_SET_DUMPABLE, 0);
+    }
+}
+
+log::Level frame_level(const Config& config)
+{
+    return config.command().begin_at_debug ? log::Level::debug : log::Level::info;
+}
+
+void log_begin(const Config& config)
+{
+    if (!log::is_enabled(frame_level(config))) {
+        return;
+    }
+    std::string parameters;
+    for (const std::string& parameter : config.parameters()) {
+        parameters += (parameters.empty() ? " [" : ", ") + parameter;
+    }
+    log::write(frame_level(config),
+               fmt::format("{} command begin {}:{}{}{}",
+                           config.command().name,
+                           PGSTRATA_VERSION,
+                           parameters,
+                           parameters.empty() ? "" : "]",
+                           config.non_default_options()));
+}
+
+void log_end(const Config& config, const std::string& how)
+{
+    if (log::is_enabled(frame_level(config))) {
+        log::write(frame_level(config),
+                   fmt::format("{} command end: {}", config.command().name, how));
+    }
+}
+
+void log_messages(const Config& config)
+{
+    for (const std::string& text : config.warnings()) {
+        log::write(log::Level::warn, text);
+    }
+    for (const std::string& text : config.notes()) {
+        log::write(log::Level::info, text);
+    }
+}
+
+// The failure that is being handled, whatever it was thrown as.
+Error current_error()
+{
+    try {
+        throw;
+    } catch (const Error& error) {
+        return error;
+    } catch (const std::bad_alloc&) {
+        return {ErrorCode::memory, "out of memory"};
+    } catch (const std::exception& error) {
+        return {ErrorCode::unhandled, fmt::format("unexpected failure: {}", error.what())};
+    }
+}
+
+void log_failure(const Error& error)
+{
+    log::write_error(error.exit_status(), error.what(), error.hint());
+}
+
+int run_framed(const Config& config, const config::Environment& environment)
+{
+    const std::uint64_t begin = monotonic_milliseconds();
+    log_begin(config);
+    log_messages(config);
+    try {
+        const int status = command::run_command(config, environment);
+        log_end(config,
+                config.flag("log-timestamp")
+                    ? fmt::format("completed successfully ({}ms)", monotonic_milliseconds() - begin)
+                    : "completed successfully");
+        return status;
+    } catch (const std::exception&) {
+        const Error error = current_error();
+        const bool is_signalled = pending_signal() != 0;
+        if (error.code() != ErrorCode::terminated || !is_signalled) {
+            log_failure(error);
+        }
+        log_end(config,
+                is_signalled ? fmt::format("terminated on signal {}", signal_name(pending_signal()))
+                             : fmt::format("aborted with exception [{:03}]", error.exit_status()));
+        return is_signalled ? static_cast<int>(ErrorCode::terminated) : error.exit_status();
+    }
+}
+
+int run(const config::Environment& environment, const Config& config)
+{
+    config::check_root_allowed(config, ::getuid());
+    configure_process(config);
+    configure_log(config);
+    return run_framed(config, environment);
+}
+
+// Whether the command line means archive-get, even when something else is wrong with it. The
+// command may be shortened; "a" alone is annotate.
+bool is_archive_get(const std::vector<std::string>& arguments)
+{
+    const std::string_view name = "archive-get";
+    for (const std::string& word : arguments) {
+        if (const config::CommandRow* command = config::find_command(word)) {
+            return command->name == name;
+        }
+    }
+    return std::ranges::any_of(arguments, [&](const std::string& word) {
+        return word.size() > 1 && name.starts_with(word);
+    });
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    int status = 0;
+    bool is_get = false;
+    try {
+        configure_early_log();
+        const config::Environment environment = config::process_environment(argc, argv);
+        is_get = is_archive_get(environment.arguments);
+        const Config config = config::load_config(environment);
+        is_get = config.command().id == config::Command::archive_get;
+        status = run(environment, config);
+    } catch (const std::exception&) {
+        const Error error = current_error();
+        log_failure(error);
+        status = error.exit_status();
+    }
+    return is_get && status > 1 ? kArchiveGetFailure + status : status;
+}
