@@ -50,7 +50,7 @@ std::string show_value(const OptionRow& row, unsigned index, const Value& value)
         shown_values += fmt::format(" --{}={}", name, quote_value(text));
     }
     for (const auto& [key, text] : value.pairs) {
-        shown_values += fmt::format(" --{}={}", name, quote_value(key + "=" + text));
+        shown_values += fmt::format(" --{}={}", name, quote_value(fmt::format("{}={}", key, text)));
     }
     return shown_values;
 }

@@ -292,6 +292,28 @@ const std::string* find_variable(const Environment& environment, std::string_vie
     return nullptr;
 }
 
+// `value_of` gets the name in ${NAME}; "" when the closing brace is missing.
+template <typename ValueOf>
+std::string replace_references(std::string_view text, ValueOf value_of)
+{
+    std::string replaced;
+    while (!text.empty()) {
+        if (text.starts_with("$${")) {
+            replaced += "${";
+            text.remove_prefix(3);
+        } else if (text.starts_with("${")) {
+            const auto end = text.find('}');
+            replaced += value_of(end == std::string_view::npos ? std::string_view()
+                                                               : text.substr(2, end - 2));
+            text.remove_prefix(end + 1);
+        } else {
+            replaced += text.front();
+            text.remove_prefix(1);
+        }
+    }
+    return replaced;
+}
+
 } // namespace
 
 Ini read_config_files(const Environment& environment,
@@ -358,32 +380,18 @@ void expand_variables(const OptionRow& row,
                     fmt::format("option '{}' {}{} ({})", name, fault, quoted, setting.origin),
                     "export the variable, or write $${ where ${ itself is meant");
     };
-    for (std::string& text : setting.texts) {
-        std::string expanded;
-        for (std::size_t next = 0; next < text.size();) {
-            const std::string_view rest = std::string_view(text).substr(next);
-            if (rest.starts_with("$${")) {
-                expanded += "${";
-                next += 3;
-                continue;
-            }
-            if (!rest.starts_with("${")) {
-                expanded += text[next++];
-                continue;
-            }
-            const auto end = rest.find('}');
-            const std::string_view variable = rest.substr(0, end).substr(2);
-            if (end == std::string_view::npos || !is_variable_name(variable)) {
-                fail("has a malformed ${...}", {});
-            }
-            const std::string* value = find_variable(environment, variable);
-            if (value == nullptr) {
-                fail("needs an environment variable that is not set:", variable);
-            }
-            expanded += *value;
-            next += end + 1;
+    const auto value_of = [&](std::string_view variable) -> const std::string& {
+        if (!is_variable_name(variable)) {
+            fail("has a malformed ${...}", {});
         }
-        text = std::move(expanded);
+        const std::string* value = find_variable(environment, variable);
+        if (value == nullptr) {
+            fail("needs an environment variable that is not set:", variable);
+        }
+        return *value;
+    };
+    for (std::string& text : setting.texts) {
+        text = replace_references(text, value_of);
     }
 }
 

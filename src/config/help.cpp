@@ -114,7 +114,7 @@ std::string current_of(const Config& config, const OptionRow& row)
         }
         std::vector<std::string> texts = config.list(row.name, index);
         for (const auto& [key, value] : config.pairs(row.name, index)) {
-            texts.push_back(key + "=" + value);
+            texts.push_back(fmt::format("{}={}", key, value));
         }
         for (const std::string& text : texts) {
             current += (current.empty() ? "" : ", ") + shown(text);
@@ -138,15 +138,14 @@ std::string values_of(const Config& config, const OptionRow& row, const CommandR
     return text.empty() ? text : " [" + text + "]";
 }
 
-std::string support_of(const OptionRow& row)
+std::string support_of(const OptionRow& row, const CommandRow& command)
 {
-    if (row.support == Support::refused && row.built_values.empty()) {
-        return " (not supported yet)";
+    if (row.support == Support::built || !row.built_values.empty()) {
+        return {};
     }
-    if (row.support == Support::tunes && row.built_values.empty()) {
-        return " (accepted, has no effect)";
-    }
-    return {};
+    const bool only_tunes =
+        row.support == Support::tunes || (row.tuned_commands & command_bit(command.id)) != 0;
+    return only_tunes ? " (accepted, has no effect)" : " (not supported yet)";
 }
 
 std::string render_commands()
@@ -181,7 +180,7 @@ std::string render_command(const Config& config, const CommandRow& command)
             if (is_shown(row, command) && chapter_of(row) == chapter) {
                 lines += in_column("--" + std::string(row.name),
                                    kOptionColumn,
-                                   std::string(row.meaning) + support_of(row) +
+                                   std::string(row.meaning) + support_of(row, command) +
                                        values_of(config, row, command));
             }
         }
@@ -227,7 +226,7 @@ std::string render_option(const Config& config, const CommandRow& command, const
                                    command.name,
                                    row.name,
                                    wrap(row.meaning, 0),
-                                   support_of(row));
+                                   support_of(row, command));
     const auto add = [&](std::string_view title, const std::string& value) {
         if (!value.empty()) {
             text += fmt::format("{}: {}\n", title, value);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <functional>
 
 namespace pgstrata::config {
@@ -111,7 +112,18 @@ std::string describe_values(const OptionRow& row, std::string_view allowed)
     return text.substr(prefix.size());
 }
 
-std::string list_commands(const OptionRow& row)
+std::string list_commands(std::uint32_t commands)
+{
+    std::string names;
+    for (const CommandRow& command : command_table()) {
+        if ((commands & command_bit(command.id)) != 0) {
+            names += fmt::format("{}{}", names.empty() ? "" : ", ", command.name);
+        }
+    }
+    return names;
+}
+
+std::string describe_validity(const OptionRow& row)
 {
     constexpr std::uint32_t kEvery = (std::uint32_t{1} << kCommands) - 1;
     if (row.commands == kEvery) {
@@ -120,29 +132,21 @@ std::string list_commands(const OptionRow& row)
     if (row.commands == find_option("repo-path")->commands) {
         return "all that open a repository";
     }
-    std::string names;
-    for (const CommandRow& command : command_table()) {
-        if ((row.commands & command_bit(command.id)) != 0) {
-            names += fmt::format("{}{}", names.empty() ? "" : ", ", command.name);
-        }
-    }
-    return names.empty() ? "none" : names;
+    return row.commands == 0 ? "none" : list_commands(row.commands);
 }
 
-std::string_view support_of(const OptionRow& row) noexcept
+std::string support_of(const OptionRow& row)
 {
-    if (!row.built_values.empty()) {
+    if (row.support == Support::built || !row.built_values.empty()) {
         return {};
     }
-    switch (row.support) {
-    case Support::refused:
-        return "Not supported yet.";
-    case Support::tunes:
+    if (row.support == Support::tunes) {
         return "Accepted, has no effect.";
-    case Support::built:
-        break;
     }
-    return {};
+    return row.tuned_commands == 0
+               ? "Not supported yet."
+               : fmt::format("Not supported yet; for {} accepted without effect.",
+                             list_commands(row.tuned_commands));
 }
 
 void add_line(std::string& page, std::string_view title, std::string_view text)
@@ -155,8 +159,8 @@ void add_line(std::string& page, std::string_view title, std::string_view text)
 std::string render_option(const OptionRow& row)
 {
     std::string page = fmt::format(".TP\n.B {}\n{}\n", escape(row.name), escape(row.meaning));
-    if (const std::string_view support = support_of(row); !support.empty()) {
-        page += fmt::format("{}\n", support);
+    if (const std::string support = support_of(row); !support.empty()) {
+        page += escape(support) + "\n";
     }
     if (row.is_secure) {
         page += "Never on the command line.\n";
@@ -170,7 +174,7 @@ std::string render_option(const OptionRow& row)
                  : fmt::format("{}: {}", type_name(row.type), allowed));
     add_line(page, "Default", describe_commands(row, row.default_value, describe_default));
     add_line(page, "Old names", row.deprecated);
-    add_line(page, "Commands", list_commands(row));
+    add_line(page, "Commands", describe_validity(row));
     return page;
 }
 
@@ -180,28 +184,32 @@ struct Part {
     bool (*holds)(const OptionRow&);
 };
 
-constexpr Part kParts[] = {
-    {"General options",
-     "These stand in any section.",
-     [](const OptionRow& row) {
-         return !row.is_internal && row.group == Group::none &&
-                row.section != Section::command_line;
-     }},
-    {"Repository options",
-     "An index from 1 to 256 stands before the first dash: repo\\-path is written repo1\\-path, "
-     "repo2\\-path and so on.",
-     [](const OptionRow& row) { return !row.is_internal && row.group == Group::repo; }},
-    {"Cluster options",
-     "An index from 1 to 256 stands before the first dash: pg\\-path is written pg1\\-path. Those "
-     "about "
-     "one cluster stand only in the section of a stanza.",
-     [](const OptionRow& row) { return !row.is_internal && row.group == Group::pg; }},
-    {"Options of the command line and the environment",
-     "These are ignored with a warning in a file.",
-     [](const OptionRow& row) { return !row.is_internal && row.section == Section::command_line; }},
-    {"Internal options",
-     "Accepted for compatibility or used by the program itself.",
-     [](const OptionRow& row) { return row.is_internal; }},
+constexpr std::array kParts = {
+    Part{"General options",
+         "These stand in any section.",
+         [](const OptionRow& row) {
+             return !row.is_internal && row.group == Group::none &&
+                    row.section != Section::command_line;
+         }},
+    Part{
+        "Repository options",
+        "An index from 1 to 256 stands before the first dash: repo\\-path is written repo1\\-path, "
+        "repo2\\-path and so on.",
+        [](const OptionRow& row) { return !row.is_internal && row.group == Group::repo; }},
+    Part{"Cluster options",
+         "An index from 1 to 256 stands before the first dash: pg\\-path is written pg1\\-path. "
+         "Those "
+         "about "
+         "one cluster stand only in the section of a stanza.",
+         [](const OptionRow& row) { return !row.is_internal && row.group == Group::pg; }},
+    Part{"Options of the command line and the environment",
+         "These are ignored with a warning in a file.",
+         [](const OptionRow& row) {
+             return !row.is_internal && row.section == Section::command_line;
+         }},
+    Part{"Internal options",
+         "Accepted for compatibility or used by the program itself.",
+         [](const OptionRow& row) { return row.is_internal; }},
 };
 
 } // namespace

@@ -41,6 +41,15 @@ inline constexpr std::uint32_t kLocks =
     on(restore, stanza_create, stanza_delete, stanza_upgrade) | on(start, stop);
 
 class Row : public OptionRow {
+    // Stands first because the functions below use it while constants are computed.
+    template <typename Change>
+    constexpr Row changed(Change change) const
+    {
+        Row row = *this;
+        change(row);
+        return row;
+    }
+
 public:
     constexpr Row(OptionType kind, std::string_view row_name, std::uint32_t valid_commands)
     {
@@ -125,15 +134,6 @@ public:
     constexpr Row of(Group owner) const
     {
         return changed([=](OptionRow& row) { row.group = owner; });
-    }
-
-private:
-    template <typename Change>
-    constexpr Row changed(Change change) const
-    {
-        Row row = *this;
-        change(row);
-        return row;
     }
 };
 

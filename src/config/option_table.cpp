@@ -18,7 +18,7 @@ constexpr auto make_table()
     std::array<OptionRow,
                rows::kGeneralRows.size() + rows::kRepoRows.size() + rows::kClusterRows.size()>
         table;
-    auto next = table.begin();
+    auto* next = table.begin();
     for (const rows::Row& row : rows::kGeneralRows) {
         *next++ = row;
     }

@@ -30,7 +30,7 @@ constexpr std::array kTimeUnits = {
     Unit{"m", 60 * kSecond},
     Unit{"h", 3600 * kSecond},
     Unit{"d", 86400 * kSecond},
-    Unit{"w", 7 * 86400 * kSecond},
+    Unit{"w", 604800 * kSecond},
 };
 constexpr std::string_view kSizeUnits = "bkmgtp";
 

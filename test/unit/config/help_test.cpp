@@ -122,6 +122,23 @@ TEST_CASE("every option has help for every command it is valid for", "[config]")
     }
 }
 
+TEST_CASE("help tells how far an option is built for the command", "[config]")
+{
+    ConfigHost host;
+    struct Case {
+        Words arguments;
+        std::string part;
+    };
+    const auto& [arguments, part] =
+        GENERATE(Case{{"help", "restore", "delta"}, "(not supported yet)"},
+                 Case{{"help", "backup", "delta"}, "(accepted, has no effect)"},
+                 Case{{"help", "backup", "resume"}, "(accepted, has no effect)"},
+                 Case{{"help", "backup", "archive-copy"}, "(not supported yet)"});
+
+    CHECK_THAT(render_help(host.load(arguments)), Contains(part));
+    CHECK_THAT(render_help(host.load({"help", "backup", "online"})), !Contains("("));
+}
+
 TEST_CASE("help for what does not exist says so", "[config]")
 {
     ConfigHost host;
