@@ -17,7 +17,8 @@ constexpr std::int64_t kMicroseconds = 1000000;
 bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& target)
 {
     if (target.type == RecoveryType::time) {
-        return backup.stop_time * kMicroseconds < target.time;
+        // A summary holds whole seconds: the end may have been any time within that second.
+        return (backup.stop_time + 1) * kMicroseconds <= target.time;
     }
     if (target.type == RecoveryType::lsn) {
         return backup.stop_lsn <= target.lsn;
