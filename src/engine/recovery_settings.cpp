@@ -3,7 +3,10 @@
 
 #include "pgstrata/util/error.hpp"
 
+#include <strings.h>
+
 #include <algorithm>
+#include <iterator>
 
 namespace pgstrata::engine {
 
@@ -28,10 +31,34 @@ bool is_recovered(RecoveryType type)
     return type != RecoveryType::none && type != RecoveryType::preserve;
 }
 
+// Where recovery stops and what happens then: only for the types that stop somewhere.
+template <typename Set>
+void set_target(const RecoverySettings& settings, const Set& set)
+{
+    const auto row = std::ranges::find(kTargets, settings.type, &TargetRow::type);
+    if (row != std::end(kTargets)) {
+        set(std::string(row->parameter), settings.target);
+        if (settings.is_exclusive) {
+            set("recovery_target_inclusive", "false");
+        }
+    } else if (settings.type == RecoveryType::immediate) {
+        set("recovery_target", "immediate");
+    } else {
+        return;
+    }
+    if (!settings.target_action.empty() && settings.target_action != "pause") {
+        set("recovery_target_action", settings.target_action);
+    }
+}
+
 std::string quote(std::string_view value)
 {
     std::string quoted = "'";
     for (const char symbol : value) {
+        if (symbol == '\n') {
+            quoted += "\\n"; // a line ends every string of this file
+            continue;
+        }
         if (symbol == '\'' || symbol == '\\') {
             quoted += symbol;
         }
@@ -40,10 +67,13 @@ std::string quote(std::string_view value)
     return quoted + "'";
 }
 
+// The server reads names without regard to case.
 bool is_old_target(std::string_view line)
 {
-    const auto begin = line.find_first_not_of(" \t");
-    return begin != std::string_view::npos && line.substr(begin).starts_with("recovery_target");
+    constexpr std::string_view kPrefix = "recovery_target";
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    return line.size() >= kPrefix.size() &&
+           ::strncasecmp(line.data(), kPrefix.data(), kPrefix.size()) == 0;
 }
 
 } // namespace
@@ -63,20 +93,7 @@ recovery_parameters(const RecoverySettings& settings)
     };
     if (is_recovered(settings.type)) {
         set("restore_command", settings.restore_command);
-        if (settings.type == RecoveryType::immediate) {
-            set("recovery_target", "immediate");
-        }
-        for (const TargetRow& row : kTargets) {
-            if (row.type == settings.type) {
-                set(std::string(row.parameter), settings.target);
-            }
-        }
-        if (settings.is_exclusive) {
-            set("recovery_target_inclusive", "false");
-        }
-        if (!settings.target_action.empty() && settings.target_action != "pause") {
-            set("recovery_target_action", settings.target_action);
-        }
+        set_target(settings, set);
         if (!settings.target_timeline.empty()) {
             set("recovery_target_timeline", settings.target_timeline);
         }
