@@ -63,6 +63,10 @@ void collect_abandoned_backups(const repository::Repository& repository, const s
                             repository::lease_path(stanza, label),
                             repository::kLeaseLifeSeconds));
         }
+        // It may have been completed, and its lease removed, between the two looks.
+        if (repository.storage().info(repository::summary_path(stanza, label))) {
+            continue;
+        }
         log::info("remove what is left of the aborted backup {}", label);
         remove_incomplete_backup(repository, stanza, label);
     }

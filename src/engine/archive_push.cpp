@@ -188,6 +188,40 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
     }
 }
 
+std::string describe_failure(const PushTarget& target, const Error& error)
+{
+    return fmt::format("\nrepo{}: [{:03}] {}", target.index, error.exit_status(), error.what());
+}
+
+// The targets that have yet to get the file. What keeps one from telling is added to `failures`:
+// the others get it all the same.
+std::vector<const PushTarget*> find_missing(const PreparedFile& file,
+                                            const PushOptions& options,
+                                            const std::vector<PushTarget>& targets,
+                                            std::string& failures)
+{
+    std::vector<const PushTarget*> missing;
+    for (const PushTarget& target : targets) {
+        try {
+            if (!is_stored(file, options.stanza, target)) {
+                missing.push_back(&target);
+            } else if (options.warn_duplicates) {
+                log::warn("WAL file '{}' already exists in the repo{} archive with the same "
+                          "checksum\nHINT: this is valid "
+                          "in some recovery scenarios but may also indicate a problem.",
+                          file.name.name,
+                          target.index);
+            }
+        } catch (const Error& error) {
+            if (error.code() == ErrorCode::archive_duplicate) {
+                throw;
+            }
+            failures += describe_failure(target, error);
+        }
+    }
+    return missing;
+}
+
 } // namespace
 
 void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets)
@@ -206,25 +240,12 @@ void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets
         }
     }
     digest_and_compress(file, options.compress_level, options.workers);
-    std::vector<const PushTarget*> missing;
-    for (const PushTarget& target : targets) {
-        if (!is_stored(file, options.stanza, target)) {
-            missing.push_back(&target);
-        } else if (options.warn_duplicates) {
-            log::warn("WAL file '{}' already exists in the repo{} archive with the same "
-                      "checksum\nHINT: this is valid "
-                      "in some recovery scenarios but may also indicate a problem.",
-                      name,
-                      target.index);
-        }
-    }
     std::string failures;
-    for (const PushTarget* target : missing) {
+    for (const PushTarget* target : find_missing(file, options, targets, failures)) {
         try {
             store(file, options.stanza, *target);
         } catch (const Error& error) {
-            failures += fmt::format(
-                "\nrepo{}: [{:03}] {}", target->index, error.exit_status(), error.what());
+            failures += describe_failure(*target, error);
         }
     }
     if (!failures.empty()) {

@@ -365,8 +365,17 @@ private:
         repository::write_summary(repository_, options_.stanza, summary);
         // From here on the backup exists, whatever happens to its lease.
         is_committed_ = true;
-        lease_->release();
+        release_lease();
         return summary;
+    }
+
+    void release_lease()
+    {
+        try {
+            lease_->release();
+        } catch (const Error& error) {
+            log::warn("unable to remove the lease of backup {}: {}", header().label, error.what());
+        }
     }
 
     repository::BackupSummary summarize() const
@@ -411,7 +420,7 @@ private:
             return;
         }
         try {
-            lease_->release();
+            release_lease();
             packs_.reset();
             remove_incomplete_backup(repository_, options_.stanza, header().label);
         } catch (const Error& error) {

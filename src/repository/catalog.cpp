@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace pgstrata::repository {
@@ -21,6 +22,16 @@ lsn_member(const nlohmann::json& document, const char* member, const std::string
         raise(ErrorCode::format, "'{}' in the repository has an invalid '{}'", path, member);
     }
     return *lsn;
+}
+
+std::uint32_t
+small_number(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const std::uint64_t value = document_number(document, member, path);
+    if (value > std::numeric_limits<std::uint32_t>::max()) {
+        raise(ErrorCode::format, "'{}' in the repository has an impossible '{}'", path, member);
+    }
+    return static_cast<std::uint32_t>(value);
 }
 
 ArchiveId archive_id_member(const nlohmann::json& document, const std::string& path)
@@ -118,7 +129,7 @@ BackupSummary from_json(const nlohmann::json& document, const std::string& path)
     summary.start_time =
         static_cast<UnixSeconds>(document_number(document, "timestamp-start", path));
     summary.stop_time = static_cast<UnixSeconds>(document_number(document, "timestamp-stop", path));
-    summary.timeline = static_cast<postgres::Timeline>(document_number(document, "timeline", path));
+    summary.timeline = small_number(document, "timeline", path);
     summary.start_lsn = lsn_member(document, "lsn-start", path);
     summary.stop_lsn = lsn_member(document, "lsn-stop", path);
     summary.start_wal = document_text(document, "wal-start", path);
@@ -187,14 +198,10 @@ std::vector<Cluster> list_clusters(const Repository& repository, std::string_vie
         Cluster cluster;
         cluster.id = archive_id_member(document, path);
         cluster.system_identifier = document_number(document, "system-id", path);
-        cluster.control_version =
-            static_cast<std::uint32_t>(document_number(document, "control-version", path));
-        cluster.catalog_version =
-            static_cast<std::uint32_t>(document_number(document, "catalog-version", path));
-        cluster.page_size =
-            static_cast<std::uint32_t>(document_number(document, "page-size", path));
-        cluster.wal_segment_size =
-            static_cast<std::uint32_t>(document_number(document, "wal-segment-size", path));
+        cluster.control_version = small_number(document, "control-version", path);
+        cluster.catalog_version = small_number(document, "catalog-version", path);
+        cluster.page_size = small_number(document, "page-size", path);
+        cluster.wal_segment_size = small_number(document, "wal-segment-size", path);
         if (cluster.id != id || !postgres::is_wal_segment_size(cluster.wal_segment_size)) {
             raise(ErrorCode::format,
                   "'{}' in the repository does not describe '{}'",

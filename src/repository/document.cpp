@@ -12,6 +12,8 @@ namespace pgstrata::repository {
 namespace {
 
 constexpr auto kChecksumMember = "checksum";
+// The deepest document of ours has three levels; writing one out again takes stack for each.
+constexpr int kDepthLimit = 16;
 
 // Texts that are not UTF-8 (names from a server may be anything) keep their place with a
 // replacement character.
@@ -35,8 +37,13 @@ std::string seal_document(nlohmann::json document)
 
 nlohmann::json open_document(std::string_view text, const std::string& path)
 {
-    nlohmann::json document = nlohmann::json::parse(text, nullptr, false);
-    if (!document.is_object()) {
+    bool is_too_deep = false;
+    const auto limit_depth = [&](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+        is_too_deep = is_too_deep || depth > kDepthLimit;
+        return !is_too_deep;
+    };
+    nlohmann::json document = nlohmann::json::parse(text, limit_depth, false);
+    if (is_too_deep || !document.is_object()) {
         raise(ErrorCode::checksum, "'{}' in the repository is damaged: it is no JSON object", path);
     }
     const auto found = document.find(kChecksumMember);

@@ -146,7 +146,9 @@ std::optional<WalObjectName> parse_wal_object_name(std::string_view text)
     }
     name.digest = text.substr(text.size() - kDigestDigits);
     name.wal_name = text.substr(0, text.size() - kDigestDigits - 1);
-    if (!is_hex(name.digest) || !postgres::parse_wal_file_name(name.wal_name)) {
+    const bool is_lower =
+        std::ranges::none_of(name.digest, [](char c) { return c >= 'A' && c <= 'F'; });
+    if (!is_hex(name.digest) || !is_lower || !postgres::parse_wal_file_name(name.wal_name)) {
         return std::nullopt;
     }
     return name;

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/manifest.hpp"
 
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/serial.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 
 // The raw bytes are a series of records: varint length, u8 kind, fields. Records run on from frame
@@ -17,9 +19,12 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kRecordLimit = 256U << 20U;
 constexpr std::uint8_t kContentMask = 0x0F;
 constexpr std::uint8_t kDamagedFlag = 0x10;
+// Five numbers of a byte each: bounds what a count of extents may allocate.
+constexpr std::size_t kSmallestExtent = 5;
 constexpr int kManifestLevel = 3;
 
 enum class RecordKind : std::uint8_t {
+    none = 0,
     header = 1,
     pack,
     name,
@@ -117,7 +122,7 @@ private:
             const auto byte = std::to_integer<std::uint64_t>(pending_.view()[position_ + i]);
             value |= (byte & 0x7FU) << (7 * i);
             if ((byte & 0x80U) == 0) {
-                if (value == 0 || value > kRecordLimit) {
+                if (value == 0 || value > kRecordLimit || byte == 0) {
                     raise(ErrorCode::format, "{} is invalid: a record of {} bytes", what_, value);
                 }
                 position_ += i + 1;
@@ -185,6 +190,31 @@ std::uint32_t take_u32(SerialReader& in)
     return static_cast<std::uint32_t>(in.varint(std::numeric_limits<std::uint32_t>::max()));
 }
 
+bool is_segment_or_empty(std::string_view name)
+{
+    const auto parsed = postgres::parse_wal_file_name(name);
+    return name.empty() || (parsed && parsed->kind == postgres::WalFileKind::segment);
+}
+
+// What others compute with and look up must be possible.
+void check_header(const ManifestHeader& header, SerialReader& in)
+{
+    const auto label = parse_backup_label(header.label);
+    const bool is_full = header.type == BackupType::full;
+    if (!label || label->type != header.type || header.prior.empty() != is_full ||
+        (!is_full && !parse_backup_label(header.prior))) {
+        in.fail("an unknown backup type or label");
+    }
+    if (!std::has_single_bit(header.page_size) || header.page_size < 1024 ||
+        header.page_size > 32768 || header.segment_pages == 0 ||
+        !postgres::is_wal_segment_size(header.wal_segment_size)) {
+        in.fail("sizes that no server has");
+    }
+    if (!is_segment_or_empty(header.start_wal) || !is_segment_or_empty(header.stop_wal)) {
+        in.fail("an invalid name of a WAL segment");
+    }
+}
+
 ManifestHeader decode_header(SerialReader& in)
 {
     ManifestHeader header;
@@ -193,8 +223,8 @@ ManifestHeader decode_header(SerialReader& in)
     }
     header.label = in.text();
     const std::uint8_t type = in.u8();
-    if (type > static_cast<std::uint8_t>(BackupType::incr) || !parse_backup_label(header.label)) {
-        in.fail("an unknown backup type or label");
+    if (type > static_cast<std::uint8_t>(BackupType::incr)) {
+        in.fail("an unknown backup type");
     }
     header.type = static_cast<BackupType>(type);
     header.prior = in.text();
@@ -221,6 +251,7 @@ ManifestHeader decode_header(SerialReader& in)
     header.data_directory = in.text();
     header.backup_label = in.text();
     header.tablespace_map = in.text();
+    check_header(header, in);
     return header;
 }
 
@@ -264,7 +295,8 @@ public:
     bool decode(SerialReader& in)
     {
         const auto kind = static_cast<RecordKind>(in.u8());
-        if (kind < last_) {
+        const bool is_first = last_ == RecordKind::none;
+        if (kind < last_ || is_first != (kind == RecordKind::header)) {
             in.fail("records are out of order");
         }
         last_ = kind;
@@ -297,14 +329,14 @@ public:
             if (in.varint() != manifest_.files.size()) {
                 in.fail("files are missing");
             }
-            return false;
+            break;
         default:
             in.fail("an unknown kind of record");
         }
         if (!in.at_end()) {
             in.fail("a record is too long");
         }
-        return true;
+        return kind != RecordKind::end;
     }
 
 private:
@@ -366,12 +398,17 @@ private:
         extent.position = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit));
         extent.size =
             static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit - extent.position));
-        if (extent.pack >= manifest_.packs.size() ||
+        if (extent.size == 0 || extent.pack >= manifest_.packs.size() ||
             extent.offset > manifest_.packs[extent.pack].size ||
             extent.length > manifest_.packs[extent.pack].size - extent.offset) {
             in.fail("an extent outside its pack");
         }
         return extent;
+    }
+
+    bool is_paged_size(std::uint64_t size) const
+    {
+        return size != 0 && size % manifest_.header.page_size == 0;
     }
 
     void check_file(const ManifestFile& file, SerialReader& in) const
@@ -380,9 +417,10 @@ private:
         for (const Extent& extent : file.extents) {
             bytes += extent.size;
         }
-        const bool sizes_fit = file.content == ContentKind::empty   ? file.size == 0 && bytes == 0
-                               : file.content == ContentKind::whole ? bytes == file.size
-                                                                    : bytes != 0;
+        const bool sizes_fit = file.content == ContentKind::empty ? file.size == 0 && bytes == 0
+                               : file.content == ContentKind::whole
+                                   ? bytes == file.size
+                                   : is_paged_size(file.size) && bytes != 0;
         if (!sizes_fit) {
             in.fail("the sizes of a file do not add up");
         }
@@ -416,7 +454,7 @@ private:
         if (file.content == ContentKind::whole) {
             std::memcpy(file.digest.data(), in.raw(file.digest.size()).data(), file.digest.size());
         }
-        file.extents.resize(in.varint(in.remaining()));
+        file.extents.resize(in.varint(in.remaining() / kSmallestExtent));
         for (Extent& extent : file.extents) {
             extent = decode_extent(in);
         }
@@ -431,7 +469,7 @@ private:
     }
 
     Manifest& manifest_;
-    RecordKind last_ = RecordKind::header;
+    RecordKind last_ = RecordKind::none;
 };
 
 void write_records(const Manifest& manifest, RecordWriter& out)

@@ -3,6 +3,7 @@
 
 #include "pgstrata/util/serial.hpp"
 
+#include <bit>
 #include <limits>
 
 namespace pgstrata::repository {
@@ -83,15 +84,16 @@ PageMap decode_page_map(ByteView bytes, std::string_view what)
     // allocated.
     const std::size_t stored = in.varint(in.remaining() / sizeof(std::uint64_t));
     const std::size_t extents = in.varint(in.remaining());
-    if (flags > kDenseFlag || map.page_size < 1024 || stored > map.file_pages ||
-        (map.is_dense && stored != map.file_pages)) {
+    if (flags > kDenseFlag || map.page_size < 1024 || !std::has_single_bit(map.page_size) ||
+        stored > map.file_pages || (map.is_dense && stored != map.file_pages)) {
         in.fail("sizes do not fit");
     }
     std::uint64_t extent_bytes = 0;
     for (std::size_t i = 0; i < extents; ++i) {
         map.extents.push_back(decode_extent(in));
         extent_bytes += map.extents.back().size;
-        if (map.extents.back().size % map.page_size != 0) {
+        const std::uint32_t size = map.extents.back().size;
+        if (size == 0 || size % map.page_size != 0) {
             in.fail("an extent is no whole number of pages");
         }
     }

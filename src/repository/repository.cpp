@@ -64,8 +64,7 @@ void check_cipher(const Identity& identity, const CipherSetting& setting)
     }
 }
 
-codec::Key
-unlock(const storage::Storage& storage, const Identity& identity, const CipherSetting& setting)
+std::vector<std::string> list_keys(const storage::Storage& storage)
 {
     std::vector<std::string> names;
     storage.list(kKeysDirectory, [&](const storage::EntryInfo& entry) {
@@ -73,17 +72,70 @@ unlock(const storage::Storage& storage, const Identity& identity, const CipherSe
             names.push_back(entry.name.substr(0, entry.name.size() - 5));
         }
     });
+    return names;
+}
+
+// A new identity among old objects would make them unreadable for ever.
+void check_unused(const storage::Storage& storage)
+{
+    for (const std::string_view directory : {kArchiveDirectory, kBackupDirectory}) {
+        bool is_used = false;
+        storage.list(directory, [&](const storage::EntryInfo&) { is_used = true; });
+        if (is_used) {
+            throw Error(ErrorCode::path_not_empty,
+                        fmt::format("'{}' has no '{}' but something in '{}'",
+                                    storage.location(),
+                                    kRepositoryFile,
+                                    directory),
+                        fmt::format("another program's repository? then choose an empty repo-path; "
+                                    "or was '{}' lost? then bring it back from a copy",
+                                    kRepositoryFile));
+        }
+    }
+}
+
+// False when another host was faster.
+bool write_identity(storage::Storage& storage, const std::string& id, codec::CipherType cipher)
+{
+    const nlohmann::json document = {
+        {"format", kRepositoryFormat},
+        {"id", id},
+        {"cipher", codec::cipher_name(cipher)},
+    };
+    try {
+        storage::write_file(storage, kRepositoryFile, as_bytes(seal_document(document)));
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_exists) {
+            return false;
+        }
+        throw;
+    }
+    return true;
+}
+
+codec::Key
+unlock(const storage::Storage& storage, const Identity& identity, const CipherSetting& setting)
+{
+    const std::vector<std::string> names = list_keys(storage);
     if (names.empty()) {
         raise(ErrorCode::file_missing, "the repository has no key in '{}'", kKeysDirectory);
     }
+    std::optional<Error> damage;
     for (const std::string& name : names) {
-        const std::string path = key_path(name);
-        const Buffer text = storage::read_file(storage, path, kDocumentLimit);
-        const auto key =
-            open_key_slot(decode_key_slot(as_text(text), path), setting.passphrase, identity.id);
-        if (key) {
-            return *key;
+        try {
+            const std::string path = key_path(name);
+            const Buffer text = storage::read_file(storage, path, kDocumentLimit);
+            const auto key = open_key_slot(
+                decode_key_slot(as_text(text), path), setting.passphrase, identity.id);
+            if (key) {
+                return *key;
+            }
+        } catch (const Error& error) {
+            damage = error; // another slot may do
         }
+    }
+    if (damage) {
+        throw Error(*damage);
     }
     throw Error(
         ErrorCode::crypto,
@@ -126,30 +178,30 @@ std::unique_ptr<Repository> Repository::open_or_create(storage::Storage& storage
     if (read_identity(storage)) {
         return open(storage, setting);
     }
+    check_unused(storage);
+    // What a run that was killed here has left. A slot is bound to the repository's id, so none of
+    // these can be one of the repository that is made now.
+    const std::vector<std::string> left_behind = list_keys(storage);
     std::array<std::byte, 16> id_bytes{};
     codec::fill_random(id_bytes);
     const std::string id = to_hex(id_bytes);
+    std::string own_key;
     if (setting.type != codec::CipherType::none) {
         codec::Key data_key;
         codec::fill_random(data_key.span());
-        // Bound to the id, so a slot left behind by a run that was killed here opens no other
-        // repository; it is in the way of nothing, but it is removed so that a passphrase is not
-        // tried on it for ever.
-        std::vector<std::string> left_behind;
-        storage.list(kKeysDirectory,
-                     [&](const storage::EntryInfo& entry) { left_behind.push_back(entry.name); });
-        for (const std::string& name : left_behind) {
-            storage.remove(fmt::format("{}/{}", kKeysDirectory, name));
-        }
         const KeySlot slot = make_key_slot(setting.passphrase, data_key, id);
-        storage::write_file(storage, key_path(slot.id), as_bytes(encode_key_slot(slot)));
+        own_key = key_path(slot.id);
+        storage::write_file(storage, own_key, as_bytes(encode_key_slot(slot)));
     }
-    const nlohmann::json document = {
-        {"format", kRepositoryFormat},
-        {"id", id},
-        {"cipher", codec::cipher_name(setting.type)},
-    };
-    storage::write_file(storage, kRepositoryFile, as_bytes(seal_document(document)));
+    if (write_identity(storage, id, setting.type)) {
+        // Only now, and only what was there before: until the identity stands, another host may be
+        // making the repository, and its key is not ours to remove.
+        for (const std::string& name : left_behind) {
+            storage.remove(key_path(name));
+        }
+    } else if (!own_key.empty()) {
+        storage.remove(own_key);
+    }
     return open(storage, setting);
 }
 

@@ -30,7 +30,8 @@ public:
     static std::unique_ptr<Repository> open(storage::Storage& storage,
                                             const CipherSetting& setting);
     // Opens the repository that is there or makes a new one, with a new data key when it has a
-    // cipher.
+    // cipher. Of several hosts that do so at once, one makes it and the others open it. Throws
+    // Error(path_not_empty) where archive or backup hold something that no identity belongs to.
     static std::unique_ptr<Repository> open_or_create(storage::Storage& storage,
                                                       const CipherSetting& setting);
 
