@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/wal_archive.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// What info shows: gathered first, then rendered by pure functions. Layout, keys and numbers are
+// those of pgBackRest, since monitors read them.
+namespace pgstrata::command {
+
+enum class InfoStatus : std::uint8_t {
+    ok = 0,
+    missing_stanza_path = 1,
+    no_backup = 2,
+    missing_stanza_data = 3,
+    different = 4,         // of a stanza: its repositories do not agree
+    database_mismatch = 5, // of a stanza: the same of their clusters
+    missing_backup = 6,    // the one that --set asks for
+    other = 99,
+};
+
+std::string_view status_message(InfoStatus status) noexcept;
+
+// How far a command is that holds a lock.
+struct InfoLock {
+    bool is_held = false;
+    std::optional<std::uint64_t> size; // both or none
+    std::optional<std::uint64_t> size_done;
+};
+
+struct InfoArchive {
+    repository::Cluster cluster;
+    repository::WalRange wal;
+};
+
+struct InfoTablespace {
+    std::string name;
+    std::uint32_t oid = 0;
+    std::string destination;
+};
+
+// What only the manifest knows, for --set.
+struct InfoBackupDetails {
+    std::vector<repository::ManifestDatabase> databases; // without templates, by name
+    std::vector<repository::ManifestLink> links;         // without those of tablespaces
+    std::vector<InfoTablespace> tablespaces;
+};
+
+struct InfoBackup {
+    unsigned repo_key = 1;
+    repository::BackupSummary summary;
+    std::optional<InfoBackupDetails> details;
+};
+
+// A stanza in one repository.
+struct InfoRepository {
+    unsigned key = 1;
+    std::string cipher = "none";
+    InfoStatus status = InfoStatus::ok;
+    std::string problem; // "[FileOpenError] text", for status other
+    InfoLock backup_lock;
+    std::vector<InfoArchive> archives; // oldest generation first
+    std::vector<InfoBackup> backups;   // ascending by label
+};
+
+struct InfoStanza {
+    std::string name;
+    InfoLock restore_lock;
+    std::vector<InfoRepository> repositories; // ascending by key, at least one
+};
+
+enum class InfoDetail : std::uint8_t { full, progress };
+
+InfoStatus stanza_status(const InfoStanza& stanza) noexcept;
+// "none", the cipher of all repositories, or "mixed".
+std::string stanza_cipher(const InfoStanza& stanza);
+// Of all repositories together; sizes are sums.
+InfoLock stanza_backup_lock(const InfoStanza& stanza) noexcept;
+// Of all repositories, in the order in which they ended.
+std::vector<InfoBackup> stanza_backups(const InfoStanza& stanza);
+
+// Compact, keys sorted, without a line feed at the end.
+std::string render_info_json(const std::vector<InfoStanza>& stanzas, InfoDetail detail);
+// Indented lines for people.
+std::string render_info_text(const std::vector<InfoStanza>& stanzas, InfoDetail detail);
+
+} // namespace pgstrata::command
