@@ -149,9 +149,54 @@ private:
         }
     }
 
-    FileDescriptor create(const std::string& path) const
+    static FileDescriptor create(const std::string& path, int flags = 0)
     {
-        return open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
+        return open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | flags, 0600);
+    }
+
+    // Large files go past the page cache: everything is synced at the end anyway, and copying it
+    // into the cache first costs more than all the rest of a restore. Not every filesystem can.
+    static FileDescriptor create_direct(const std::string& path, std::uint64_t size)
+    {
+        FileDescriptor target;
+        try {
+            target = create(path, O_DIRECT);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::file_open) {
+                throw;
+            }
+            target = create(path);
+        }
+        ::fallocate(target.get(),
+                    0,
+                    0,
+                    static_cast<off_t>(size)); // fewer pieces; of no consequence when it cannot
+        resize(target, path, size);
+        return target;
+    }
+
+    // Falls back to the page cache for good where the stretch or the filesystem does not suit
+    // direct writes.
+    static void write_direct(const FileDescriptor& target,
+                             ByteView bytes,
+                             std::uint64_t offset,
+                             const std::string& path)
+    {
+        const bool is_aligned =
+            reinterpret_cast<std::uintptr_t>(bytes.data()) % Buffer::kAlignment == 0 &&
+            bytes.size() % Buffer::kAlignment == 0 && offset % Buffer::kAlignment == 0;
+        if (is_aligned) {
+            const ssize_t count =
+                ::pwrite(target.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+            if (count == static_cast<ssize_t>(bytes.size())) {
+                return;
+            }
+        }
+        ::fcntl(target.get(),
+                F_SETFL,
+                ::fcntl(target.get(), F_GETFL) &
+                    ~O_DIRECT); // NOLINT(cppcoreguidelines-pro-type-vararg)
+        pwrite_fully(target.get(), bytes, offset, path);
     }
 
     void place_file(const ManifestFile& file)
@@ -236,7 +281,7 @@ private:
             if (at >= begin) {
                 const ByteView pages = data_.read(extent);
                 check_pages(pages, file, map, at);
-                pwrite_fully(target.get(), pages, at, path);
+                write_direct(target, pages, at, path);
             }
             at += extent.size;
         }
@@ -266,8 +311,7 @@ private:
         const std::string path = state_.layout.physical_path(file.path);
         std::call_once(shared.opened, [&] {
             shared.map = read_map(file);
-            shared.file = create(path);
-            resize(shared.file, path, file.size);
+            shared.file = create_direct(path, file.size);
         });
         const std::uint64_t begin = unit.part * kPartSize;
         const std::uint64_t end = std::min(begin + kPartSize, file.size);

@@ -2,6 +2,7 @@
 #include "pgstrata/util/bytes.hpp"
 
 #include <algorithm>
+#include <new>
 
 namespace pgstrata {
 
@@ -12,13 +13,19 @@ bool is_zero(ByteView bytes) noexcept
                              std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
 }
 
+void Buffer::Release::operator()(std::byte* data) const noexcept
+{
+    ::operator delete (data, std::align_val_t{kAlignment});
+}
+
 void Buffer::reserve(std::size_t capacity)
 {
     if (capacity <= capacity_) {
         return;
     }
     const std::size_t grown = std::max(capacity, capacity_ + capacity_ / 2);
-    auto data = std::make_unique_for_overwrite<std::byte[]>(grown);
+    std::unique_ptr<std::byte, Release> data(
+        static_cast<std::byte*>(::operator new (grown, std::align_val_t{kAlignment})));
     if (size_ != 0) {
         std::memcpy(data.get(), data_.get(), size_);
     }

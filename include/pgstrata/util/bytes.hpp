@@ -56,9 +56,12 @@ void store(std::byte* to, T value) noexcept
 // True when every byte is zero (and for no bytes at all).
 bool is_zero(ByteView bytes) noexcept;
 
-// A growable run of bytes that are not initialised when it grows: the workers' reusable memory.
+// A growable run of bytes that are not initialised when it grows: the workers' reusable memory. It
+// begins on a border of kAlignment bytes, so that it can be written past the page cache.
 class Buffer {
 public:
+    static constexpr std::size_t kAlignment = 4096;
+
     Buffer() = default;
     explicit Buffer(std::size_t size) { resize(size); }
 
@@ -78,7 +81,10 @@ public:
     operator ByteView() const noexcept { return view(); } // NOLINT(google-explicit-constructor)
 
 private:
-    std::unique_ptr<std::byte[]> data_;
+    struct Release {
+        void operator()(std::byte* data) const noexcept;
+    };
+    std::unique_ptr<std::byte, Release> data_;
     std::size_t size_ = 0;
     std::size_t capacity_ = 0;
 };
