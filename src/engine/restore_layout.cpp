@@ -26,7 +26,7 @@ std::string_view tablespace_oid(std::string_view link_path)
         return {};
     }
     const std::string_view oid = link_path.substr(kTablespaces.size());
-    return oid.find('/') == std::string_view::npos ? oid : std::string_view();
+    return oid.find_first_not_of("0123456789") == std::string_view::npos ? oid : std::string_view();
 }
 
 std::optional<std::string> find_mapped(const std::vector<std::pair<std::string, std::string>>& map,
@@ -45,10 +45,15 @@ bool is_system_database(const ManifestDatabase& database)
 const ManifestDatabase&
 find_database(const Manifest& manifest, const std::string& name_or_oid, std::string_view option)
 {
-    for (const ManifestDatabase& database : manifest.databases) {
-        if (database.name == name_or_oid || std::to_string(database.oid) == name_or_oid) {
-            return database;
-        }
+    const auto& databases = manifest.databases;
+    auto found = std::ranges::find(databases, name_or_oid, &ManifestDatabase::name);
+    if (found == databases.end()) {
+        found = std::ranges::find(databases, name_or_oid, [](const ManifestDatabase& database) {
+            return std::to_string(database.oid);
+        });
+    }
+    if (found != databases.end()) {
+        return *found;
     }
     throw Error(
         ErrorCode::db_missing,
@@ -110,8 +115,15 @@ std::string tablespace_destination(const LayoutOptions& options,
     if (by_name || by_oid) {
         return by_name ? *by_name : *by_oid;
     }
-    return options.tablespace_map_all.empty() ? link.destination
-                                              : join_path(options.tablespace_map_all, name);
+    if (options.tablespace_map_all.empty()) {
+        return link.destination;
+    }
+    if (!is_safe_relative_path(name) || name.find('/') != std::string::npos) {
+        throw Error(ErrorCode::tablespace_map,
+                    fmt::format("the name of tablespace '{}' cannot be that of a directory", name),
+                    fmt::format("use --tablespace-map={}=PATH", oid));
+    }
+    return join_path(options.tablespace_map_all, name);
 }
 
 void check_tablespace_map(const LayoutOptions& options, const Manifest& manifest)
@@ -121,7 +133,13 @@ void check_tablespace_map(const LayoutOptions& options, const Manifest& manifest
             std::ranges::any_of(manifest.tablespaces, [&, &wanted = key](const auto& tablespace) {
                 return tablespace.name == wanted || std::to_string(tablespace.oid) == wanted;
             });
-        if (!is_known) {
+        // A backup of a stopped server has no names.
+        const bool is_link =
+            !key.empty() &&
+            std::ranges::any_of(manifest.links, [&, &wanted = key](const auto& link) {
+                return tablespace_oid(link.path) == wanted;
+            });
+        if (!is_known && !is_link) {
             raise(ErrorCode::tablespace_map, "unable to remap invalid tablespace '{}'", key);
         }
         if (!destination.starts_with('/')) {
@@ -129,6 +147,41 @@ void check_tablespace_map(const LayoutOptions& options, const Manifest& manifest
                   "the path '{}' of tablespace '{}' is not absolute",
                   destination,
                   key);
+        }
+    }
+}
+
+// A tablespace's link is made without being asked for, so a backup must not lead to more than the
+// server's own directory behind it.
+void check_tablespace_contents(const Manifest& manifest, std::string_view version_directory)
+{
+    for (const ManifestLink& tablespace : manifest.links) {
+        if (tablespace_oid(tablespace.path).empty()) {
+            continue;
+        }
+        const std::string ours = join_path(tablespace.path, version_directory);
+        const auto check = [&](const std::string& path, bool may_be_ours) {
+            const bool is_below =
+                path.size() > tablespace.path.size() && is_within(path, tablespace.path);
+            if (is_below && (!is_within(path, ours) || (path == ours && !may_be_ours))) {
+                raise(ErrorCode::format,
+                      "backup {} has '{}' in a tablespace outside of '{}'",
+                      manifest.header.label,
+                      path,
+                      version_directory);
+            }
+        };
+        for (const auto& directory : manifest.directories) {
+            check(directory.path, true);
+        }
+        for (const auto& link : manifest.links) {
+            check(link.path, true);
+        }
+        for (auto file = std::ranges::lower_bound(
+                 manifest.files, tablespace.path, {}, &repository::ManifestFile::path);
+             file != manifest.files.end() && file->path.starts_with(tablespace.path);
+             ++file) {
+            check(file->path, false);
         }
     }
 }
@@ -142,8 +195,10 @@ RestoreLayout::RestoreLayout(const LayoutOptions& options, const Manifest& manif
       zeroed_databases_(choose_zeroed(options, manifest))
 {
     check_tablespace_map(options, manifest);
+    check_tablespace_contents(manifest, tablespace_version_directory_);
     map_links(options, manifest);
     invent_links(options, manifest);
+    find_targets();
     check_overlaps();
 }
 
@@ -171,9 +226,6 @@ void RestoreLayout::map_links(const LayoutOptions& options, const Manifest& mani
         RestoredLink restored;
         restored.path = link.path;
         restored.destination = destination;
-        const std::string base = parent_path(physical_path(link.path));
-        restored.target =
-            normal_path(destination.starts_with('/') ? destination : join_path(base, destination));
         restored.is_directory = link.is_directory;
         restored.is_tablespace = is_tablespace;
         restored.mode = link.mode;
@@ -217,12 +269,27 @@ void RestoreLayout::invent_links(const LayoutOptions& options, const Manifest& m
         RestoredLink restored;
         restored.path = path;
         restored.destination = destination;
-        restored.target = normal_path(destination);
         restored.is_directory = !is_file;
         restored.mode = is_file ? file->mode : directory->mode;
         restored.user = is_file ? file->user : directory->user;
         restored.group = is_file ? file->group : directory->group;
         links_.push_back(std::move(restored));
+    }
+}
+
+// A relative link counts from where it really is, which links above it decide: those come first.
+void RestoreLayout::find_targets()
+{
+    std::vector<RestoredLink*> upper_first;
+    for (RestoredLink& link : links_) {
+        upper_first.push_back(&link);
+    }
+    std::ranges::stable_sort(
+        upper_first, {}, [](const RestoredLink* link) { return link->path.size(); });
+    for (RestoredLink* link : upper_first) {
+        const bool is_absolute = link->destination.starts_with('/');
+        const std::string base = is_absolute ? "" : physical_path(parent_path(link->path));
+        link->target = normal_path(join_path(base, link->destination));
     }
 }
 

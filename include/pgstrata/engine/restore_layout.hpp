@@ -37,7 +37,8 @@ struct RestoredLink {
 class RestoreLayout {
 public:
     // Throws Error(tablespace_map), Error(link_map), Error(link_destination), Error(db_missing) or
-    // Error(db_invalid) for options that do not fit the backup.
+    // Error(db_invalid) for options that do not fit the backup, and Error(format) for a backup with
+    // anything in a tablespace but the version's own directory.
     RestoreLayout(const LayoutOptions& options, const repository::Manifest& manifest);
 
     const std::vector<RestoredLink>& links() const noexcept { return links_; }
@@ -59,6 +60,7 @@ public:
 private:
     void map_links(const LayoutOptions& options, const repository::Manifest& manifest);
     void invent_links(const LayoutOptions& options, const repository::Manifest& manifest);
+    void find_targets();
     void check_overlaps() const;
 
     std::string data_directory_;
