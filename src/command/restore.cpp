@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/engine/restore.hpp"
+
+#include "pgstrata/command/commands.hpp"
+#include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/lock.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/size.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace pgstrata::command {
+
+namespace {
+
+using config::Config;
+using repository::RecoveryTarget;
+using repository::RecoveryType;
+
+struct TypeRow {
+    std::string_view name;
+    RecoveryType type;
+};
+
+constexpr TypeRow kTypes[] = {
+    {"default", RecoveryType::standard},
+    {"immediate", RecoveryType::immediate},
+    {"lsn", RecoveryType::lsn},
+    {"name", RecoveryType::name},
+    {"time", RecoveryType::time},
+    {"xid", RecoveryType::xid},
+    {"preserve", RecoveryType::preserve},
+    {"standby", RecoveryType::standby},
+    {"none", RecoveryType::none},
+};
+
+RecoveryType recovery_type(const Config& config)
+{
+    return std::ranges::find(kTypes, config.text("type"), &TypeRow::name)->type;
+}
+
+// "3" or "0x3".
+postgres::Timeline parse_timeline(const std::string& text)
+{
+    const bool is_hex = text.starts_with("0x") || text.starts_with("0X");
+    const char* begin = text.data() + (is_hex ? 2 : 0);
+    const char* end = text.data() + text.size();
+    postgres::Timeline timeline = 0;
+    const auto [stop, failure] = std::from_chars(begin, end, timeline, is_hex ? 16 : 10);
+    if (failure != std::errc() || stop != end || timeline == 0) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("'{}' is not valid for 'target-timeline' option", text),
+                    "allowed: a number such as 2 or 0x1A, 'current' or 'latest'");
+    }
+    return timeline;
+}
+
+void read_timeline_choice(const std::string& text, RecoveryTarget& target)
+{
+    if (text.empty() || text == "latest") {
+        target.follow = RecoveryTarget::Follow::newest;
+    } else if (text == "current") {
+        target.follow = RecoveryTarget::Follow::current;
+    } else {
+        target.follow = RecoveryTarget::Follow::number;
+        target.timeline = parse_timeline(text);
+    }
+}
+
+RecoveryTarget recovery_target(const Config& config)
+{
+    RecoveryTarget target;
+    target.type = recovery_type(config);
+    target.is_exclusive = config.has("target-exclusive") && config.flag("target-exclusive");
+    read_timeline_choice(config.text("target-timeline"), target);
+    const std::string& text = config.text("target");
+    if (target.type == RecoveryType::time) {
+        const auto time = parse_timestamp_microseconds(text);
+        if (!time) {
+            throw Error(
+                ErrorCode::format,
+                fmt::format(
+                    "automatic backup set selection cannot be performed with provided time '{}'",
+                    text),
+                "time format must be YYYY-MM-DD HH:MM:SS with optional fraction and timezone, such "
+                "as "
+                "'2026-11-21 14:00:00+00'");
+        }
+        target.time = *time;
+    } else if (target.type == RecoveryType::lsn) {
+        const auto lsn = postgres::parse_lsn(text);
+        if (!lsn) {
+            throw Error(ErrorCode::option_invalid_value,
+                        fmt::format("'{}' is not valid for 'target' option", text),
+                        "an lsn looks like 16/B374D848");
+        }
+        target.lsn = *lsn;
+    }
+    return target;
+}
+
+// Words that a shell would take apart are put in single quotes.
+std::string quote_word(const std::string& word)
+{
+    const auto is_plain = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+               std::string_view("-_=./,:@+").find(c) != std::string_view::npos;
+    };
+    if (std::ranges::all_of(word, is_plain)) {
+        return word;
+    }
+    std::string quoted = "'";
+    for (const char symbol : word) {
+        quoted += symbol == '\'' ? std::string("'\\''") : std::string(1, symbol);
+    }
+    return quoted + "'";
+}
+
+// What PostgreSQL calls for each WAL file: this program with the options that this restore was
+// given.
+std::string restore_command(const Config& config)
+{
+    std::string command = config.text("cmd").empty() ? config.executable() : config.text("cmd");
+    for (const std::string& option : config.command_line_options()) {
+        command += " " + quote_word(option);
+    }
+    return fmt::format("{} --stanza={} archive-get %f \"%p\"", command, config.text("stanza"));
+}
+
+engine::RecoverySettings recovery_settings(const Config& config)
+{
+    engine::RecoverySettings settings;
+    settings.type = recovery_type(config);
+    // The server reads a time by its own zone: it gets the instant that was checked here.
+    settings.target = config.text("target");
+    if (settings.type == RecoveryType::time) {
+        settings.target =
+            format_timestamp_microseconds(*parse_timestamp_microseconds(settings.target));
+    }
+    settings.is_exclusive = config.has("target-exclusive") && config.flag("target-exclusive");
+    settings.target_action = config.text("target-action");
+    settings.restore_command = restore_command(config);
+    settings.is_archive_off = config.text("archive-mode") == "off";
+    settings.options = config.pairs("recovery-option");
+    return settings;
+}
+
+engine::LayoutOptions layout_options(const Config& config)
+{
+    engine::LayoutOptions layout;
+    layout.data_directory = config.text("pg-path", config.pg_indexes().front());
+    layout.tablespace_map = config.pairs("tablespace-map");
+    layout.tablespace_map_all = config.text("tablespace-map-all");
+    layout.link_map = config.pairs("link-map");
+    layout.link_all = config.flag("link-all");
+    layout.db_include = config.list("db-include");
+    layout.db_exclude = config.list("db-exclude");
+    return layout;
+}
+
+engine::RestoreOptions restore_options(const Config& config)
+{
+    engine::RestoreOptions options;
+    options.stanza = config.text("stanza");
+    options.layout = layout_options(config);
+    options.set = config.text("set") == "latest" ? "" : config.text("set");
+    options.target = recovery_target(config);
+    options.settings = recovery_settings(config);
+    options.is_forced = config.flag("force");
+    options.workers = static_cast<std::size_t>(config.number("process-max"));
+    return options;
+}
+
+// With one repository its own error is the answer; of several, those that cannot be opened are
+// passed over.
+std::vector<OpenedRepository> open_sources(const Config& config, const std::vector<unsigned>& repos)
+{
+    std::vector<OpenedRepository> opened;
+    if (repos.size() == 1) {
+        opened.push_back(open_repository(config, repos.front()));
+        return opened;
+    }
+    const std::string failures = try_repositories(
+        repos, [&](unsigned index) { opened.push_back(open_repository(config, index)); });
+    if (opened.empty()) {
+        raise_no_repository(failures);
+    }
+    return opened;
+}
+
+} // namespace
+
+int run_restore(const Config& config)
+{
+    const engine::RestoreOptions options = restore_options(config);
+    const std::vector<unsigned> repos = chosen_repositories(config);
+    engine::LocalLock lock(
+        {config.text("lock-path"), options.stanza, {engine::LockType::restore}, repos});
+    const std::vector<OpenedRepository> opened = open_sources(config, repos);
+    std::vector<engine::RestoreSource> sources;
+    for (const OpenedRepository& repository : opened) {
+        sources.push_back({repository.index, repository.repository.get()});
+    }
+    const engine::RestoreReport report =
+        engine::restore(options, sources, [&](std::uint64_t size, std::uint64_t done) {
+            lock.update_progress(size, done);
+        });
+    log::info("restore size = {}, file total = {}", format_size(report.bytes), report.files);
+    return 0;
+}
+
+} // namespace pgstrata::command
