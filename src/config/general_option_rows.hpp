@@ -22,7 +22,7 @@ inline constexpr std::array kGeneralRows = {
         .depends("{backup:online=y,else=n}"),
     boolean("archive-copy", on(backup), "n",
         "Also place WAL needed for consistency inside the backup itself.")
-        .depends("{backup:archive-check=y,else=n}").refused(),
+        .depends("{backup:archive-check=y,else=n}"),
     string("archive-expire-before", on(expire), "",
         "Drop WAL older than this segment unless a retained backup needs it.").on_command_line(),
     size("archive-get-queue-max", on(archive_get), "128MiB", "[0B..4PiB]",
@@ -59,7 +59,7 @@ inline constexpr std::array kGeneralRows = {
         "SSH client executable used for ssh remotes.").tunes(),
     boolean("compress", on(archive_push, backup), "y",
         "Old switch for compression; compress-type takes its place."),
-    integer("compress-level", on(archive_push, backup), "bz2=>9; gz=>6; lz4=>1; zst=>3",
+    integer("compress-level", on(archive_push, backup), "bz2=>9; gz=>6; lz4=>1; zst=>1",
         "bz2=>[1..9]; gz=>[-1..9]; lz4=>[-5..12]; zst=>[-7..22]",
         "Compression level of the chosen compress-type.").depends("compress-type=bz2|gz|lz4|zst,else=0"),
     integer("compress-level-network", kRepository, "1", "[-5..12]",

@@ -33,7 +33,7 @@ TEST_CASE("defaults of every type can be read", "[config]")
     const config::Config config = host.load(backup_with({}));
 
     CHECK(config.text("compress-type") == "zst");
-    CHECK(config.number("compress-level") == 3);
+    CHECK(config.number("compress-level") == 1);
     CHECK(config.number("archive-timeout") == 60000);
     CHECK(config.number("repo-pack-size", 1) == 268435456);
     CHECK(config.number("pg-port", 1) == 5432);

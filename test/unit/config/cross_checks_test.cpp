@@ -82,7 +82,7 @@ TEST_CASE("compress-type beats compress", "[config]")
     const config::Config config = host.load(backup_with(options));
 
     CHECK(config.text("compress-type") == type);
-    CHECK(config.number("compress-level") == (type == "none" ? 0 : 3));
+    CHECK(config.number("compress-level") == (type == "none" ? 0 : 1));
     CHECK(any_contains(config.warnings(), "'compress-type'") == warns);
 }
 
@@ -103,7 +103,7 @@ TEST_CASE("other algorithms are replaced by zst at its default level, with one n
         host.load(backup_with({"--compress-type=" + type, "--compress-level=9"}));
 
     CHECK(config.text("compress-type") == "zst");
-    CHECK(config.number("compress-level") == 3);
+    CHECK(config.number("compress-level") == 1);
     REQUIRE(config.notes().size() == 1);
     CHECK_THAT(config.notes().front(), Contains("'compress-type' " + type) && Contains("zst"));
 }

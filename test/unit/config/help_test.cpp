@@ -133,7 +133,7 @@ TEST_CASE("help tells how far an option is built for the command", "[config]")
         GENERATE(Case{{"help", "restore", "delta"}, "(not supported yet)"},
                  Case{{"help", "backup", "delta"}, "(accepted, has no effect)"},
                  Case{{"help", "backup", "resume"}, "(accepted, has no effect)"},
-                 Case{{"help", "backup", "archive-copy"}, "(not supported yet)"});
+                 Case{{"help", "backup", "backup-standby"}, "(not supported yet)"});
 
     CHECK_THAT(render_help(host.load(arguments)), Contains(part));
     CHECK_THAT(render_help(host.load({"help", "backup", "online"})), !Contains("("));

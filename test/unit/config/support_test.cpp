@@ -12,8 +12,7 @@ TEST_CASE("options of what is not built are refused by name from every source", 
         std::string name;
         std::string value;
     };
-    const auto& [name, value] = GENERATE(Case{"archive-copy", "y"},
-                                         Case{"backup-standby", "y"},
+    const auto& [name, value] = GENERATE(Case{"backup-standby", "y"},
                                          Case{"backup-standby", "prefer"},
                                          Case{"pg2-host", "db2"},
                                          Case{"repo1-host", "repo"},
