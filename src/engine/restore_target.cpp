@@ -26,6 +26,12 @@ bool exists(const std::string& path)
     return ::lstat(path.c_str(), &status) == 0;
 }
 
+bool is_link(const std::string& path)
+{
+    struct stat status {};
+    return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
+}
+
 void make_directories(const std::string& path)
 {
     std::error_code failure;
@@ -62,6 +68,70 @@ bool is_empty(const std::string& path)
         raise_errno(ErrorCode::path_open, failure.value(), fmt::format("list '{}'", path));
     }
     return empty;
+}
+
+// The links of this host may lead to places that only look different.
+void check_separate(const std::vector<std::string>& roots)
+{
+    std::vector<std::string> places;
+    for (const std::string& root : roots) {
+        std::error_code failure;
+        places.push_back(fs::weakly_canonical(root, failure).string());
+        if (failure) {
+            raise_errno(ErrorCode::path_open, failure.value(), fmt::format("look at '{}'", root));
+        }
+    }
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        for (std::size_t j = 0; j < places.size(); ++j) {
+            if (i != j && is_within(places[i], places[j])) {
+                raise(ErrorCode::link_destination,
+                      "'{}' and '{}' lead to places that overlap ('{}' and '{}')",
+                      roots[j],
+                      roots[i],
+                      places[j],
+                      places[i]);
+            }
+        }
+    }
+}
+
+// A directory that must be empty or forced, if it is there.
+void check_root(const std::string& root, bool is_forced)
+{
+    if (!exists(root)) {
+        return;
+    }
+    check_rights(root);
+    if (!is_forced && !is_empty(root)) {
+        throw Error(ErrorCode::path_not_empty,
+                    fmt::format("unable to restore to path '{}' because it contains files", root),
+                    "empty it, choose another path, or use --force to replace what is there");
+    }
+}
+
+// The same for the file that a link will lead to.
+void check_linked_file(const std::string& path, bool is_forced)
+{
+    const std::string directory = parent_path(path);
+    if (exists(directory) && ::access(directory.c_str(), W_OK | X_OK) != 0) {
+        raise_errno(ErrorCode::path_open, errno, fmt::format("write to '{}'", directory));
+    }
+    struct stat status {};
+    const bool is_there = ::lstat(path.c_str(), &status) == 0;
+    if (is_there && (!is_forced || S_ISDIR(status.st_mode))) {
+        throw Error(ErrorCode::file_exists,
+                    fmt::format("unable to restore file '{}' because it exists", path),
+                    "remove it, choose another place for the link, or use --force to replace it");
+    }
+}
+
+void remove_file(const std::string& path)
+{
+    if (::unlink(path.c_str()) == 0) {
+        sync_directory(parent_path(path));
+    } else if (errno != ENOENT && errno != ENOTDIR) {
+        raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", path));
+    }
 }
 
 // Removes what is in a directory; the directory itself stays.
@@ -122,21 +192,20 @@ void prepare_roots(const RestoreLayout& layout, bool is_forced)
         is_forced = false;
     }
     // All are looked at before any is made.
+    check_separate(roots);
+    std::vector<std::string> directories = roots;
     for (const std::string& root : roots) {
-        if (!exists(root)) {
-            continue;
-        }
-        check_rights(root);
-        if (!is_forced && !is_empty(root)) {
-            throw Error(
-                ErrorCode::path_not_empty,
-                fmt::format("unable to restore to path '{}' because it contains files", root),
-                "empty it, choose another path, or use --force to replace what is there");
+        check_root(root, is_forced);
+    }
+    for (const RestoredLink& link : layout.links()) {
+        if (!link.is_directory) {
+            check_linked_file(link.target, is_forced);
+            directories.push_back(parent_path(link.target));
         }
     }
-    for (const std::string& root : roots) {
-        if (!exists(root)) {
-            make_directories(root);
+    for (const std::string& directory : directories) {
+        if (!exists(directory)) {
+            make_directories(directory);
         }
     }
 }
@@ -144,11 +213,16 @@ void prepare_roots(const RestoreLayout& layout, bool is_forced)
 void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& keep)
 {
     const std::vector<std::string> roots = layout.roots();
-    const std::string control = join_path(roots.front(), postgres::kControlFilePath);
-    if (::unlink(control.c_str()) == 0) {
-        sync_directory(parent_path(control));
-    } else if (errno != ENOENT && errno != ENOTDIR) {
-        raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", control));
+    // The old cluster's, which a link may hide, and the one that would be found in the new place.
+    const std::string old_directory =
+        join_path(roots.front(), parent_path(postgres::kControlFilePath));
+    remove_file(is_link(old_directory) ? old_directory
+                                       : join_path(roots.front(), postgres::kControlFilePath));
+    remove_file(layout.physical_path(postgres::kControlFilePath));
+    for (const RestoredLink& link : layout.links()) {
+        if (!link.is_directory) {
+            remove_file(link.target);
+        }
     }
     for (const std::string& root : roots) {
         clear_directory(root, root == roots.front() ? keep : std::vector<std::string>());

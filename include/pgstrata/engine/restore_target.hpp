@@ -16,14 +16,15 @@ inline constexpr std::string_view kRestoreMarker = "backup.manifest";
 void check_not_running(const std::string& data_directory);
 
 // Makes missing roots and checks the others: Error(path_open) for another owner or missing rights,
-// Error(path_not_empty) when one holds anything and `is_forced` is false. --force counts only where
-// PG_VERSION or the marker shows that the directory was a cluster; else a WARN says so and it must
-// be empty.
+// Error(path_not_empty) when one holds anything, or Error(file_exists) when a file is where a link
+// will lead, and `is_forced` is false, Error(link_destination) when links of this host lead two of
+// them to places that overlap. --force counts only where PG_VERSION or the marker shows that the
+// directory was a cluster; else a WARN says so and it must be empty.
 void prepare_roots(const RestoreLayout& layout, bool is_forced);
 
-// Empties the roots: pg_control goes first and is synced, so that from then on no server can start
-// there. `keep` names files at the top of the data directory that stay. Links are removed, never
-// followed; mount points stay.
+// Empties the roots and removes the files that links will lead to: pg_control goes first and is
+// synced, so that from then on no server can start there. `keep` names files at the top of the data
+// directory that stay. Links are removed, never followed; mount points stay.
 void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& keep);
 
 } // namespace pgstrata::engine
