@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "unit/repository/fixture.hpp"
+
+#include "pgstrata/repository/lease.hpp"
+#include "pgstrata/storage/decorators.hpp"
+#include "pgstrata/util/parallel.hpp"
+#include "pgstrata/util/process.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+
+using namespace pgstrata;
+using namespace pgstrata::repository;
+using namespace pgstrata::test;
+
+namespace {
+
+LeaseInfo own_lease()
+{
+    return {host_name(), boot_id(), ::getpid(), process_start_ticks(::getpid()), now_seconds()};
+}
+
+} // namespace
+
+TEST_CASE("a lease says who holds it and goes when it is released", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
+    CHECK_FALSE(read_lease(*memory.repository, kStanza, kLabel));
+
+    const auto lease = Lease::claim(*memory.repository, kStanza, kLabel);
+
+    REQUIRE(lease);
+    const auto info = read_lease(*memory.repository, kStanza, kLabel);
+    REQUIRE(info);
+    CHECK(info->host == host_name());
+    CHECK(info->boot_id == boot_id());
+    CHECK(info->pid == ::getpid());
+    CHECK(info->pid_started == process_start_ticks(::getpid()));
+    CHECK(std::abs(info->renewed - now_seconds()) < 60);
+    CHECK(is_alive(*info, now_seconds()));
+    lease->release();
+    CHECK_FALSE(read_lease(*memory.repository, kStanza, kLabel));
+}
+
+TEST_CASE("a label is claimed once", "[repository][lease][bug-46][bug-15]")
+{
+    const MemoryRepository memory;
+    const auto first = Lease::claim(*memory.repository, kStanza, kLabel);
+    REQUIRE(first);
+    CHECK(Lease::claim(*memory.repository, kStanza, kLabel) == nullptr);
+    CHECK(Lease::claim(*memory.repository, kStanza, "20261121-020001F") != nullptr);
+    first->release();
+    CHECK(Lease::claim(*memory.repository, kStanza, kLabel) != nullptr);
+}
+
+TEST_CASE("of many that claim at once, one gets the label", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    std::atomic<int> winners = 0;
+    std::vector<std::unique_ptr<Lease>> leases(8);
+    run_workers(8, [&](std::size_t worker, const std::stop_token&) {
+        leases[worker] = Lease::claim(*memory.repository, kStanza, kLabel);
+        winners += leases[worker] ? 1 : 0;
+    });
+    CHECK(winners == 1);
+}
+
+TEST_CASE("a lease that is dropped without release stays, as after a crash",
+          "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    Lease::claim(*memory.repository, kStanza, kLabel).reset();
+    CHECK(read_lease(*memory.repository, kStanza, kLabel));
+}
+
+TEST_CASE("an error other than the taken name is no answer", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    storage::FaultPlan plan;
+    plan.code = ErrorCode::file_write;
+    const auto failing = storage::make_failing_storage(*memory.storage, plan);
+    const auto repository = Repository::open(*failing, {});
+    const std::uint64_t before = plan.count;
+    for (std::uint64_t n = 1; n <= 3; ++n) {
+        plan.count = before;
+        plan.fail_at = before + n;
+        CAPTURE(n);
+        CHECK_THROWS_MATCHES(
+            Lease::claim(*repository, kStanza, kLabel), Error, HasCode(ErrorCode::file_write));
+        CHECK_FALSE(read_lease(*memory.repository, kStanza, kLabel));
+    }
+}
+
+TEST_CASE("on this host the process tells, whatever the clock says", "[repository][lease][bug-46]")
+{
+    const UnixSeconds now = now_seconds();
+    const UnixSeconds renewed = GENERATE_COPY(as<UnixSeconds>(), now, now - 1000000, now + 1000000);
+    LeaseInfo lease = own_lease();
+    lease.renewed = renewed;
+    CHECK(is_alive(lease, now));
+
+    SECTION("a process that came round again under the same number")
+    {
+        ++lease.pid_started;
+        CHECK_FALSE(is_alive(lease, now));
+    }
+    SECTION("a process that ended")
+    {
+        const pid_t child = ::fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+            ::_exit(0);
+        }
+        REQUIRE(::waitpid(child, nullptr, 0) == child);
+        lease.pid = child;
+        CHECK_FALSE(is_alive(lease, now));
+    }
+}
+
+TEST_CASE("on another host, or before a reboot, age tells", "[repository][lease][bug-46]")
+{
+    const UnixSeconds now = 1795226400;
+    LeaseInfo lease = own_lease();
+    if (GENERATE(true, false)) {
+        lease.host = "elsewhere.example";
+    } else {
+        lease.boot_id = "00000000-0000-0000-0000-000000000000";
+    }
+    lease.pid = 1;
+    const auto [age, alive] = GENERATE(table<UnixSeconds, bool>({
+        {0, true},
+        {kLeaseRenewSeconds, true},
+        {kLeaseLifeSeconds - 1, true},
+        {kLeaseLifeSeconds, false},
+        {1000000, false},
+        {-5, true},
+    }));
+    lease.renewed = now - age;
+    CAPTURE(age);
+    CHECK(is_alive(lease, now) == alive);
+}
+
+TEST_CASE("a damaged lease is an error, not an absent one", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    memory.replace(lease_path(kStanza, kLabel), as_bytes("{"));
+    CHECK_THROWS_MATCHES(
+        read_lease(*memory.repository, kStanza, kLabel), Error, HasCode(ErrorCode::checksum));
+    memory.repository->write_document(
+        lease_path(kStanza, kLabel), {{"host", 1}}, storage::WriteMode::replace);
+    CHECK_THROWS_MATCHES(
+        read_lease(*memory.repository, kStanza, kLabel), Error, HasCode(ErrorCode::format));
+}
