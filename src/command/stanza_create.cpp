@@ -52,10 +52,8 @@ void check_directories(const storage::Storage& storage, const std::string& stanz
                 "away");
         }
         throw Error(ErrorCode::path_not_empty,
-                    fmt::format("'{}' in '{}' is not empty and no stanza of pgstrata",
-                                path,
-                                storage.location()),
-                    "use another repo-path: a repository of another program cannot be taken over");
+                    fmt::format("'{}' in '{}' is nothing of pgstrata's", path, storage.location()),
+                    "use another repo-path, or move it away");
     };
     const std::string archive = repository::archive_path(stanza);
     storage.list(archive, [&](const storage::EntryInfo& entry) {
@@ -76,14 +74,10 @@ void create_on(const config::Config& config, unsigned index, const postgres::Con
 {
     const std::string& stanza = config.text("stanza");
     log::info("stanza-create for stanza '{}' on repo{}", stanza, index);
-    const auto storage = open_storage(config, index);
-    if (!storage->info(repository::kRepositoryFile)) {
-        check_directories(*storage, stanza);
-    }
     const OpenedRepository opened = open_repository(config, index, RepositoryAccess::create);
     const auto clusters = repository::list_clusters(*opened.repository, stanza);
     if (clusters.empty()) {
-        check_directories(*storage, stanza);
+        check_directories(*opened.storage, stanza);
         repository::write_cluster(
             *opened.repository, stanza, repository::make_cluster(control, kFirstGeneration));
         return;
