@@ -157,6 +157,8 @@ int run_framed(const Config& config, const config::Environment& environment)
                     : "completed successfully");
         return status;
     } catch (const std::exception&) {
+        // The first worker is this thread, and may have failed under its own number.
+        log::set_process_number(0);
         const Error error = current_error();
         const bool is_signalled = pending_signal() != 0;
         if (error.code() != ErrorCode::terminated || !is_signalled) {
