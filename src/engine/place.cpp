@@ -140,12 +140,25 @@ private:
     {
         if (unit.is_large) {
             check_cancelled();
-            place_part(unit);
+            const ManifestFile& file = state_.manifest.files[unit.large_file];
+            named(file, [&] { place_part(unit, file); });
             return;
         }
         for (std::uint32_t i = unit.begin; i < unit.end; ++i) {
             check_cancelled();
-            place_file(state_.manifest.files[state_.plan.small[i]]);
+            const ManifestFile& file = state_.manifest.files[state_.plan.small[i]];
+            named(file, [&] { place_file(file); });
+        }
+    }
+
+    // Damage in a pack says nothing of the file it hits.
+    template <typename Action>
+    static void named(const ManifestFile& file, const Action& action)
+    {
+        try {
+            action();
+        } catch (const Error& error) {
+            throw error.within(fmt::format("restore of '{}'", file.path));
         }
     }
 
@@ -304,9 +317,8 @@ private:
         }
     }
 
-    void place_part(const PlaceUnit& unit)
+    void place_part(const PlaceUnit& unit, const ManifestFile& file)
     {
-        const ManifestFile& file = state_.manifest.files[unit.large_file];
         SharedTarget& shared = state_.shared.at(unit.large_file);
         const std::string path = state_.layout.physical_path(file.path);
         std::call_once(shared.opened, [&] {

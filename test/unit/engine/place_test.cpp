@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+#include "unit/engine/stored_backup.hpp"
+
+#include "pgstrata/engine/place.hpp"
+#include "pgstrata/repository/page_map.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <sys/stat.h>
+
+#include <mutex>
+#include <set>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using pgstrata::test::HasCode;
+using pgstrata::test::kRestoreStanza;
+using pgstrata::test::random_text;
+using pgstrata::test::StoredBackup;
+using pgstrata::test::TemporaryDirectory;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
+
+struct Fixture : StoredBackup {
+    Fixture() { layout_options.data_directory = target.path(); }
+
+    RestoreLayout layout() const { return {layout_options, manifest}; }
+
+    void place(std::size_t workers = 1)
+    {
+        for (const auto& each : manifest.files) {
+            fs::create_directories(fs::path(target / each.path).parent_path());
+        }
+        PlaceOptions options;
+        options.stanza = kRestoreStanza;
+        options.workers = workers;
+        options.owner = [](std::uint16_t, std::uint16_t) { return std::pair(~0U, ~0U); };
+        Progress progress(total(), [&](std::uint64_t, std::uint64_t now) { reported = now; });
+        place_files(options, *repository, manifest, layout(), skip, progress);
+        done = progress.done();
+    }
+
+    std::uint64_t total() const
+    {
+        std::uint64_t total = 0;
+        for (const auto& each : manifest.files) {
+            total += each.size;
+        }
+        return total;
+    }
+
+    std::string placed(const std::string& path) const
+    {
+        return read_text_file(target / path, std::size_t{1} << 30U);
+    }
+
+    void check_same(const std::string& path) const
+    {
+        CAPTURE(path);
+        // Not CHECK_THAT: nobody wants to see megabytes.
+        CHECK((placed(path) == read_text_file(source / path, std::size_t{1} << 30U)));
+    }
+
+    TemporaryDirectory target;
+    LayoutOptions layout_options;
+    std::vector<std::string> skip;
+    std::uint64_t reported = 0;
+    std::uint64_t done = 0;
+};
+
+std::uint64_t disk_bytes(const std::string& path)
+{
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+// A relation file whose pages a test puts into frames itself.
+struct HandMadePages : Fixture {
+    HandMadePages()
+        : packs(*repository, kRestoreStanza, manifest.header.label, std::uint64_t{64} << 20U),
+          packer(packs, manifest, 8192, {})
+    {
+        test::HandMadeManifest empty;
+        manifest.directories = empty.manifest.directories;
+        manifest.names = empty.manifest.names;
+        manifest.directories.push_back({"base/5", 0700, 0, 0});
+    }
+
+    // Adds pages as one frame to the map.
+    void add_pages(std::string_view pages)
+    {
+        map.extents.push_back(packer.add_frame(as_bytes(pages)));
+        for (std::size_t at = 0; at < pages.size(); at += map.page_size) {
+            map.hashes.push_back(codec::page_hash(as_bytes(pages.substr(at, map.page_size)),
+                                                  repository->page_hash_key()));
+        }
+        map.file_pages += static_cast<std::uint32_t>(pages.size() / map.page_size);
+    }
+
+    void finish(std::uint64_t size)
+    {
+        repository::ManifestFile file;
+        file.path = "base/5/16384";
+        file.size = size;
+        file.mode = 0600;
+        file.content = repository::ContentKind::paged;
+        manifest.files = {file};
+        packer.add_map(0, map);
+        packer.finish();
+        manifest.packs = packs.finished();
+    }
+
+    repository::PackSet packs;
+    FramePacker packer;
+    repository::PageMap map;
+};
+
+} // namespace
+
+TEST_CASE_METHOD(Fixture, "what is placed equals what was copied", "[place]")
+{
+    add("PG_VERSION", "15\n");
+    add("empty", "");
+    add("base/5/PG_VERSION", "15\n");
+    add("base/5/16384", random_text(8192, 1));
+    add("base/5/16384_fsm", std::string(3 * 8192, '\0'));
+    add("base/5/16385", random_text(40 * 8192, 2));
+    add("base/5/16386", random_text(300 * 8192, 3));
+    add("base/5/16387", random_text(100, 4)); // not a whole page: no relation
+    add("pg_xact/0000", random_text(kMebibyte + 4097, 5));
+    add("pg_xact/0001", random_text(255, 6));
+    store_files(GENERATE(1U, 64U) * kMebibyte);
+    place(GENERATE(1U, 4U));
+    for (const auto& each : manifest.files) {
+        if (each.path != postgres::kControlFilePath) {
+            check_same(each.path);
+        }
+    }
+    CHECK(placed("global/pg_control") == test::control_file_text());
+    CHECK(done == total());
+    CHECK(reported == total());
+}
+
+TEST_CASE_METHOD(Fixture, "mode and time of a file come back", "[place]")
+{
+    add("script", "text");
+    add("base/5/16384", random_text(2 * kMebibyte, 1));
+    store_files();
+    file("script").mode = 0751;
+    file("base/5/16384").mtime = 1234567890'987654321;
+    place();
+    struct stat status {};
+    REQUIRE(::stat((target / "script").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0751);
+    REQUIRE(::stat((target / "base/5/16384").c_str(), &status) == 0);
+    CHECK(status.st_mtim.tv_sec == 1234567890);
+    CHECK(status.st_mtim.tv_nsec == 987654321);
+}
+
+TEST_CASE_METHOD(Fixture, "files to skip are not touched", "[place][bug-37]")
+{
+    add("postgresql.auto.conf", "new");
+    add("other", "new");
+    store_files();
+    skip = {"postgresql.auto.conf", std::string(postgres::kControlFilePath)};
+    test::write_text_file(target / "postgresql.auto.conf", "kept");
+    place();
+    CHECK(placed("postgresql.auto.conf") == "kept");
+    CHECK(placed("other") == "new");
+    CHECK_FALSE(fs::exists(target / "global/pg_control"));
+}
+
+TEST_CASE_METHOD(Fixture, "workers share a large file", "[place][bug-41]")
+{
+    add("base/5/16384", random_text(35 * kMebibyte + 8192, 1));
+    add("base/5/16385", random_text(16 * kMebibyte, 2));
+    add("base/5/16386", random_text(kMebibyte, 3));
+    store_files();
+    place(4);
+    check_same("base/5/16384");
+    check_same("base/5/16385");
+    check_same("base/5/16386");
+    CHECK(done == total());
+}
+
+TEST_CASE_METHOD(HandMadePages,
+                 "frames may lie across the borders between workers' parts",
+                 "[place][bug-41]")
+{
+    const std::string pages = random_text(17 * kMebibyte, 1);
+    constexpr std::size_t kOdd = std::size_t{37} * 8192;
+    for (std::size_t at = 0; at < pages.size(); at += kOdd) {
+        add_pages(std::string_view(pages).substr(at, kOdd));
+    }
+    finish(pages.size());
+    place(3);
+    CHECK((placed("base/5/16384") == pages));
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a changed byte in a pack is found and the file named",
+                 "[place][bug-12][bug-58]")
+{
+    struct Row {
+        std::string path;
+        std::size_t size;
+    };
+    const auto row = GENERATE(values<Row>({
+        {"pg_xact/0000", 8192},
+        {"base/5/16384", 8192},
+        {"base/5/16384", 2 * kMebibyte},
+        {"pg_xact/0000", kMebibyte + 5},
+    }));
+    CAPTURE(row.path, row.size);
+    const std::string text = random_text(row.size, 1);
+    add(row.path, text);
+    store_files();
+    skip = {std::string(postgres::kControlFilePath)};
+
+    const std::string path = repository::pack_path(kRestoreStanza, manifest.header.label, 0);
+    Buffer pack = read_object(path);
+    const auto at = as_text(pack).find(std::string_view(text).substr(4000, 64));
+    REQUIRE(at != std::string_view::npos);
+    pack.span()[at] ^= std::byte{1};
+    replace_object(path, pack);
+
+    CHECK_THROWS_MATCHES(place(GENERATE(1U, 2U)), Error, HasCode(ErrorCode::checksum));
+    CHECK_THROWS_WITH(place(), Catch::Contains(row.path));
+}
+
+TEST_CASE_METHOD(Fixture, "a file with another digest is refused by name", "[place][bug-41]")
+{
+    add("pg_xact/0000", random_text(8192, 1));
+    add("pg_xact/0001", random_text(8192, 2));
+    store_files();
+    SECTION("as the manifest has it")
+    {
+        file("pg_xact/0001").digest[3] ^= std::byte{1};
+    }
+    SECTION("as the bytes of another file")
+    {
+        file("pg_xact/0001").extents = file("pg_xact/0000").extents;
+    }
+    SECTION("as pieces out of order")
+    {
+        repository::Extent first = file("pg_xact/0001").extents.at(0);
+        repository::Extent second = first;
+        first.size = second.size = 4096;
+        second.position += 4096;
+        file("pg_xact/0001").extents = {second, first};
+    }
+    CHECK_THROWS_MATCHES(place(), Error, HasCode(ErrorCode::checksum));
+    CHECK_THROWS_WITH(place(), Catch::Contains("pg_xact/0001"));
+}
+
+TEST_CASE_METHOD(HandMadePages,
+                 "pages in another order than they were copied in are refused",
+                 "[place][bug-41]")
+{
+    const std::size_t size = GENERATE(2U, 100U) * std::size_t{8192};
+    add_pages(random_text(size, 1));
+    add_pages(random_text(size, 2));
+    std::swap(map.extents[0], map.extents[1]);
+    finish(2 * size);
+    CHECK_THROWS_MATCHES(place(), Error, HasCode(ErrorCode::checksum));
+    CHECK_THROWS_WITH(place(), Catch::Contains("page 0 of file 'base/5/16384'"));
+}
+
+TEST_CASE_METHOD(HandMadePages, "a page map that does not fit is refused", "[place][bug-41]")
+{
+    const std::size_t size = GENERATE(4U, 200U) * std::size_t{8192};
+    add_pages(random_text(size / 2, 1));
+    add_pages(random_text(size / 2, 2));
+    SECTION("too short")
+    {
+        finish(size + 8192);
+    }
+    SECTION("too long")
+    {
+        finish(size - 8192);
+    }
+    SECTION("of an unknown pack")
+    {
+        map.extents[0].pack = 7;
+        finish(size);
+    }
+    SECTION("of some pages only")
+    {
+        map.is_dense = false;
+        map.file_pages += 1;
+        for (std::uint32_t page = 0; page < map.hashes.size(); ++page) {
+            map.numbers.push_back(page + 1);
+        }
+        finish(size + 8192);
+    }
+    CHECK_THROWS_MATCHES(place(2), Error, HasCode(ErrorCode::format));
+    CHECK_THROWS_WITH(place(), Catch::Contains("base/5/16384"));
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "databases that are left out become zeros that take no room",
+                 "[place][bug-38]")
+{
+    for (const std::string path : {"base/16384/", "pg_tblspc/16400/PG_15_202209061/16384/"}) {
+        add(path + "PG_VERSION", "15\n");
+        add(path + "pg_filenode.map", random_text(512, 1));
+        add(path + "1259", random_text(20 * kMebibyte, 2));
+        add(path + "1260", random_text(8192, 3));
+        add(path + "1261", "");
+    }
+    add("base/16385/PG_VERSION", "15\n");
+    add("base/16385/1259", random_text(8192, 4));
+    manifest.databases = {{16384, "shop", false}, {16385, "forum", false}};
+    store_files();
+    layout_options.db_exclude = {"shop"};
+    place(2);
+    for (const std::string path : {"base/16384/", "pg_tblspc/16400/PG_15_202209061/16384/"}) {
+        CAPTURE(path);
+        CHECK_FALSE(fs::exists(target / (path + "PG_VERSION")));
+        check_same(path + "pg_filenode.map");
+        CHECK((placed(path + "1259") == std::string(20 * kMebibyte, '\0')));
+        CHECK((placed(path + "1260") == std::string(8192, '\0')));
+        CHECK(fs::file_size(target / (path + "1261")) == 0);
+        CHECK(disk_bytes(target / (path + "1259")) < kMebibyte);
+    }
+    check_same("base/16385/PG_VERSION");
+    check_same("base/16385/1259");
+}
+
+TEST_CASE_METHOD(Fixture, "owners are asked for with the places of their names", "[place]")
+{
+    add("one", "1");
+    add("base/5/16384", random_text(2 * kMebibyte, 1));
+    store_files();
+    manifest.names = {"a", "b", "c"};
+    file("one").user = 1;
+    file("one").group = 2;
+    fs::create_directories(target / "base/5");
+    fs::create_directories(target / "global");
+    std::mutex asked_mutex;
+    std::set<std::pair<std::uint16_t, std::uint16_t>> asked;
+    PlaceOptions options;
+    options.stanza = kRestoreStanza;
+    options.owner = [&](std::uint16_t user, std::uint16_t group) {
+        const std::lock_guard lock(asked_mutex);
+        asked.emplace(user, group);
+        return std::pair<std::uint32_t, std::uint32_t>(::geteuid(), ::getegid());
+    };
+    Progress progress(total(), {});
+    place_files(options, *repository, manifest, layout(), {}, progress);
+    CHECK(asked.contains({1, 2}));
+    CHECK(asked.size() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "a link in the place of a file is not followed", "[place][bug-52]")
+{
+    const std::size_t size = GENERATE(std::size_t{8192}, 2 * kMebibyte);
+    add("base/5/16384", random_text(size, 1));
+    store_files();
+    test::write_text_file(target / "elsewhere", "precious");
+    fs::create_directories(target / "base/5");
+    fs::create_symlink(target / "elsewhere", target / "base/5/16384");
+    CHECK_THROWS_MATCHES(place(), Error, HasCode(ErrorCode::file_open));
+    CHECK(placed("elsewhere") == "precious");
+}
+
+TEST_CASE_METHOD(Fixture, "a missing pack fails the placing of its files", "[place][bug-3]")
+{
+    add("base/5/16384", random_text(2 * kMebibyte, 1));
+    store_files();
+    storage->remove(repository::pack_path(kRestoreStanza, manifest.header.label, 0));
+    CHECK_THROWS_MATCHES(place(3), Error, HasCode(ErrorCode::file_missing));
+}
+
+TEST_CASE_METHOD(Fixture, "a small file is read whole and checked", "[place]")
+{
+    add("base/5/16384", random_text(8192, 1));
+    store_files();
+    const auto read = [&](std::string_view path) {
+        return read_small_file(*repository, kRestoreStanza, manifest, file(path));
+    };
+    CHECK(as_text(read("global/pg_control")) == test::control_file_text());
+    CHECK_THROWS_MATCHES(read("base/5/16384"), Error, HasCode(ErrorCode::checksum));
+    file("global/pg_control").digest[0] ^= std::byte{1};
+    CHECK_THROWS_MATCHES(read("global/pg_control"), Error, HasCode(ErrorCode::checksum));
+    CHECK_THROWS_WITH(read("global/pg_control"), Catch::Contains("global/pg_control"));
+}
