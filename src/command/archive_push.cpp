@@ -8,11 +8,21 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/path.hpp"
 
+#include <sys/stat.h>
+
 namespace pgstrata::command {
 
 namespace {
 
 constexpr const char* kFailures = "archive-push command encountered error(s):";
+
+bool is_working_directory(const std::string& directory)
+{
+    struct stat here {};
+    struct stat there {};
+    return ::stat(".", &here) == 0 && ::stat(directory.c_str(), &there) == 0 &&
+           here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
 
 std::string wal_path(const config::Config& config)
 {
@@ -25,7 +35,19 @@ std::string wal_path(const config::Config& config)
                     fmt::format("option 'pg1-path' is needed for the relative WAL path '{}'", path),
                     "does archive_command pass %f instead of %p?");
     }
-    return join_path(config.text("pg-path"), path);
+    // PostgreSQL calls archive_command in its data directory: from anywhere else the name may be
+    // another cluster's.
+    const std::string& directory = config.text("pg-path");
+    if (!is_working_directory(directory)) {
+        throw Error(
+            ErrorCode::db_mismatch,
+            fmt::format(
+                "the working directory is not the pg1-path '{}', and the WAL path '{}' is relative",
+                directory,
+                path),
+            "is pg1-path the data_directory of the server that archives?");
+    }
+    return join_path(directory, path);
 }
 
 engine::PushOptions push_options(const config::Config& config)

@@ -43,7 +43,7 @@ nlohmann::json open_document(std::string_view text, const std::string& path)
         return !is_too_deep;
     };
     nlohmann::json document = nlohmann::json::parse(text, limit_depth, false);
-    if (is_too_deep || !document.is_object()) {
+    if (is_too_deep || !document.is_object() || !text.ends_with("}\n")) {
         raise(ErrorCode::checksum, "'{}' in the repository is damaged: it is no JSON object", path);
     }
     const auto found = document.find(kChecksumMember);

@@ -20,10 +20,12 @@ std::string format_size(std::uint64_t bytes)
         scale *= 1024;
         ++unit;
     }
-    const std::uint64_t whole = bytes / scale;
-    const std::uint64_t tenth = (bytes % scale) * 10 / scale;
-    return tenth == 0 ? fmt::format("{}{}", whole, kUnits[unit])
-                      : fmt::format("{}.{}{}", whole, tenth, kUnits[unit]);
+    // As pgBackRest prints it: the decimal is left out when it is zero before rounding.
+    const bool has_tenth = (bytes % scale) * 10 / scale != 0;
+    return has_tenth ? fmt::format("{:.1f}{}",
+                                   static_cast<double>(bytes) / static_cast<double>(scale),
+                                   kUnits[unit])
+                     : fmt::format("{}{}", bytes / scale, kUnits[unit]);
 }
 
 } // namespace pgstrata

@@ -141,7 +141,7 @@ TEST_CASE("history, backup and partial files are archived under their own names"
     const std::vector<std::pair<std::string, std::string>> files{
         {"00000002.history", "1\t0/3000000\tno recovery target specified\n"},
         {segment + ".00000028.backup", "START WAL LOCATION: 0/2000028 (file " + segment + ")\n"},
-        {"0000000100000000000000F0.partial", content}};
+        {segment + ".partial", content}};
 
     for (const auto& [name, text] : files) {
         CAPTURE(name);
@@ -152,8 +152,6 @@ TEST_CASE("history, backup and partial files are archived under their own names"
         CHECK(get(site, name, target) == 0);
         CHECK(read_file(target) == text);
     }
-    std::string target;
-    CHECK(get(site, "0000000100000000000000F0", target) == 1); // only its beginning is there
 }
 
 TEST_CASE("a timeline history with other content is refused", "[archive][bug-18]")

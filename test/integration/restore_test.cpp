@@ -28,7 +28,6 @@ TEST_CASE("a restore over a running server is refused", "[restore][bug-36]")
     site.backup();
 
     CHECK(site.run({"restore"}).status == 38);
-    CHECK(site.run({"restore", "--delta"}).status == 38);
     CHECK(site.run({"restore", "--force"}).status == 38);
     CHECK(site.cluster().sql("SELECT 1") == "1");
 }
@@ -42,7 +41,7 @@ TEST_CASE("a restore into a directory that holds something is refused and touche
     fs::create_directory(target);
     write_file(target + "/precious", "x");
     const auto* option =
-        GENERATE("", "--delta", "--force"); // neither trusts a directory without PG_VERSION
+        GENERATE("", "--force"); // which does not trust a directory without PG_VERSION
     CAPTURE(option);
     std::vector<std::string> arguments{"restore", "--pg1-path=" + target};
     if (*option != '\0') {
@@ -57,8 +56,6 @@ TEST_CASE("a restore into a directory that holds something is refused and touche
 
 TEST_CASE("a restore over an older cluster leaves nothing of it behind", "[restore][bug-35]")
 {
-    const auto* option = GENERATE("--delta", "--force");
-    CAPTURE(option);
     Site site;
     site.cluster().sql("CREATE TABLE wanted AS SELECT generate_series(1, 20000) AS a");
     site.backup();
@@ -67,32 +64,12 @@ TEST_CASE("a restore over an older cluster leaves nothing of it behind", "[resto
     site.cluster().stop();
     write_file(site.cluster().path("stray"), "x");
 
-    site.must({"restore", option, "--type=immediate", "--target-action=promote"});
+    site.must({"restore", "--force", "--type=immediate", "--target-action=promote"});
 
     CHECK_FALSE(fs::exists(site.cluster().path(unwanted)));
     CHECK_FALSE(fs::exists(site.cluster().path("stray")));
     recover(site.cluster());
     CHECK(site.cluster().sql("SELECT min(a), max(a) FROM wanted") == "1|20000");
-}
-
-TEST_CASE("a delta restore repairs files that only look the same", "[restore][bug-9]")
-{
-    Site site;
-    site.cluster().sql("CREATE TABLE wanted AS SELECT generate_series(1, 20000) AS a; CHECKPOINT");
-    const auto file =
-        site.cluster().path(site.cluster().sql("SELECT pg_relation_filepath('wanted')"));
-    site.backup();
-    site.cluster().stop();
-    const auto time = fs::last_write_time(file);
-    const auto before = read_file(file);
-    flip_byte(file, 8192 + 100);
-    fs::last_write_time(file, time);
-
-    site.must({"restore", "--delta"});
-
-    CHECK(read_file(file) == before);
-    recover(site.cluster());
-    CHECK(site.cluster().sql("SELECT count(*) FROM wanted") == "20000");
 }
 
 TEST_CASE("a restore that was killed never leaves a server that starts", "[restore][bug-37]")
@@ -102,7 +79,7 @@ TEST_CASE("a restore that was killed never leaves a server that starts", "[resto
     site.backup();
     const auto target = site.new_path("target");
     fs::create_directory(target);
-    const std::vector<std::string> command{"restore", "--delta", "--pg1-path=" + target};
+    const std::vector<std::string> command{"restore", "--force", "--pg1-path=" + target};
     bool was_interrupted = false;
 
     for (const int milliseconds : {20, 60, 120, 250, 500}) {
