@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore.hpp"
 
+#include "engine/recovery_check.hpp"
+
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/engine/place.hpp"
 #include "pgstrata/engine/restore_target.hpp"
@@ -33,9 +35,6 @@ using repository::Repository;
 
 constexpr std::string_view kAutoConf = "postgresql.auto.conf";
 constexpr std::string_view kSignals[] = {"recovery.signal", "standby.signal"};
-// How many of the newest segments are looked at for the last commit before a time target is let
-// through unproved.
-constexpr std::size_t kCommitSearchDepth = 16;
 
 // Where a name of the manifest leads on this host. Only root can give files away.
 class Owners {
@@ -76,10 +75,10 @@ public:
     {
         check_not_running(options_.layout.data_directory);
         choose_backup();
-        manifest_ = repository::read_manifest(*repository_, options_.stanza, backup_.label);
+        read_manifest();
         layout_.emplace(options_.layout, manifest_);
         owners_.emplace(manifest_, options_.layout.data_directory);
-        plan_recovery();
+        settings_ = plan_recovery({options_, *repository_, cluster_, tree_, backup_, manifest_});
         prepare_target();
         make_tree();
         const std::uint64_t bytes = place(report);
@@ -164,145 +163,54 @@ private:
         backup_ = *chosen;
         repository_ = &repository;
         repo_index_ = source.index;
-        for (const repository::Cluster& known :
-             repository::list_clusters(repository, options_.stanza)) {
-            if (known.id == backup_.archive_id) {
-                cluster_ = known;
-            }
-        }
+        cluster_ = find_cluster();
         if (cluster_.id != cluster.id) {
             tree_ = read_timeline_tree(repository, options_.stanza, cluster_.id);
         }
         return true;
     }
 
-    bool is_recovering() const
+    repository::Cluster find_cluster() const
     {
-        return settings_.type != RecoveryType::none && settings_.type != RecoveryType::preserve;
+        const auto clusters = repository::list_clusters(*repository_, options_.stanza);
+        const auto found =
+            std::ranges::find(clusters, backup_.archive_id, &repository::Cluster::id);
+        if (found == clusters.end()) {
+            raise(ErrorCode::file_missing,
+                  "the archive does not know the cluster {} that backup {} is of",
+                  repository::to_string(backup_.archive_id),
+                  backup_.label);
+        }
+        return *found;
     }
 
-    // Everything that would make recovery fail later is said now, before the target is touched.
-    void plan_recovery()
+    // pg_control is written last and read first: a restore must not find out at its end that there
+    // is none.
+    void read_manifest()
     {
-        if (!backup_.is_online) {
-            if (settings_.type == RecoveryType::standard) {
-                settings_.type = RecoveryType::none;
-            }
-            return;
+        manifest_ = repository::read_manifest(*repository_, options_.stanza, backup_.label);
+        if (manifest_.directories.empty() || !manifest_.directories.front().path.empty()) {
+            raise(ErrorCode::format, "backup {} has no data directory", backup_.label);
         }
-        if (!is_recovering()) {
-            return;
-        }
-        const postgres::Timeline timeline =
-            repository::choose_timeline(backup_, options_.target, tree_);
-        set_target_timeline(timeline);
-        const auto path = repository::wal_path(backup_, timeline, tree_, cluster_.wal_segment_size);
-        const WalWindow window = find_wal_window(
-            *repository_, options_.stanza, backup_, path, cluster_.wal_segment_size);
-        check_backup_wal(window);
-        if (window.gap) {
-            log::warn("WAL segment {} is missing from the archive though later ones are there: "
-                      "recovery cannot go "
-                      "beyond it",
-                      postgres::to_string(*window.gap, cluster_.wal_segment_size));
-        }
-        if (settings_.type == RecoveryType::time) {
-            check_time_target(window);
-        } else if (settings_.type == RecoveryType::lsn) {
-            check_lsn_target(window);
+        const ManifestFile& file = control_file();
+        control_bytes_ = read_small_file(*repository_, options_.stanza, manifest_, file);
+        if (backup_.is_online) {
+            control_bytes_ =
+                postgres::poison_control_file(control_bytes_, backup_.archive_id.major);
         }
     }
 
-    // The default of the server takes the newest history file there is, even a clone's: the number
-    // that was checked is written. A standby has to follow whatever its primary does.
-    void set_target_timeline(postgres::Timeline timeline)
+    const ManifestFile& control_file() const
     {
-        const bool is_given = options_.target.follow == repository::RecoveryTarget::Follow::number;
-        if (settings_.type == RecoveryType::standby && !is_given) {
-            const bool is_current =
-                options_.target.follow == repository::RecoveryTarget::Follow::current;
-            settings_.target_timeline = is_current ? "current" : "";
-            return;
+        const auto file = std::ranges::lower_bound(
+            manifest_.files, postgres::kControlFilePath, {}, &ManifestFile::path);
+        if (file == manifest_.files.end() || file->path != postgres::kControlFilePath) {
+            raise(ErrorCode::file_missing,
+                  "backup {} has no {}",
+                  backup_.label,
+                  postgres::kControlFilePath);
         }
-        // The server wants the history file of any number but 1.
-        settings_.target_timeline =
-            timeline == 1 || tree_.contains(timeline) ? std::to_string(timeline) : "current";
-    }
-
-    bool has_own_wal() const
-    {
-        const auto at = std::ranges::lower_bound(
-            manifest_.files, "pg_wal/" + backup_.stop_wal, {}, &ManifestFile::path);
-        return at != manifest_.files.end() && at->path == "pg_wal/" + backup_.stop_wal;
-    }
-
-    // Somebody else's restore_command may find WAL where we do not look.
-    bool uses_our_archive() const
-    {
-        return std::ranges::none_of(settings_.options, [](const auto& option) {
-            return option.first == "restore_command" || option.first == "restore-command";
-        });
-    }
-
-    void check_backup_wal(const WalWindow& window) const
-    {
-        if (window.has_backup_wal || has_own_wal() || !uses_our_archive()) {
-            return;
-        }
-        throw Error(ErrorCode::file_missing,
-                    fmt::format("backup {} cannot become consistent: the archive does not have all "
-                                "WAL from {} to {}",
-                                backup_.label,
-                                backup_.start_wal,
-                                backup_.stop_wal),
-                    "choose another backup with --set, or --type=none to recover by other means");
-    }
-
-    void check_time_target(const WalWindow& window) const
-    {
-        if (!uses_our_archive()) {
-            return;
-        }
-        const auto newest = newest_transaction_end(
-            *repository_, options_.stanza, cluster_, window, kCommitSearchDepth);
-        if (!newest) {
-            log::warn("the newest WAL in the archive holds no commit: whether the target time can "
-                      "be reached is not "
-                      "known");
-            return;
-        }
-        const bool is_within = options_.target.is_exclusive ? *newest >= options_.target.time
-                                                            : *newest > options_.target.time;
-        if (!is_within) {
-            throw Error(
-                ErrorCode::backup_set_invalid,
-                fmt::format(
-                    "target time '{}' cannot be reached: the last commit in the archive is of {}",
-                    settings_.target,
-                    format_timestamp_microseconds(*newest)),
-                "recovery would fail; choose an earlier time, or --type=default to recover all "
-                "there is");
-        }
-    }
-
-    void check_lsn_target(const WalWindow& window) const
-    {
-        const auto wanted =
-            postgres::segment_of(backup_.timeline, options_.target.lsn, cluster_.wal_segment_size)
-                .number;
-        if (uses_our_archive() &&
-            (window.segments.empty() || window.segments.back().number < wanted)) {
-            throw Error(
-                ErrorCode::backup_set_invalid,
-                fmt::format(
-                    "target lsn '{}' cannot be reached: the archive ends with WAL segment {}",
-                    settings_.target,
-                    window.segments.empty()
-                        ? "(none)"
-                        : postgres::to_string(window.segments.back(), cluster_.wal_segment_size)),
-                "recovery would fail; choose an earlier lsn, or --type=default to recover all "
-                "there is");
-        }
+        return *file;
     }
 
     void prepare_target()
@@ -465,6 +373,7 @@ private:
             if (!link.is_directory) {
                 const FileDescriptor file = open_file(link.target, O_RDONLY);
                 sync_file(file.get(), link.target);
+                sync_directory(parent_path(link.target));
             }
         }
     }
@@ -478,21 +387,10 @@ private:
                   "started)");
         const std::string marker = join_path(data_directory(), kRestoreMarker);
         sync_roots();
-        const auto file = std::ranges::lower_bound(
-            manifest_.files, postgres::kControlFilePath, {}, &ManifestFile::path);
-        if (file == manifest_.files.end() || file->path != postgres::kControlFilePath) {
-            raise(ErrorCode::file_missing,
-                  "backup {} has no {}",
-                  backup_.label,
-                  postgres::kControlFilePath);
-        }
-        Buffer bytes = read_small_file(*repository_, options_.stanza, manifest_, *file);
-        if (backup_.is_online) {
-            bytes = postgres::poison_control_file(bytes, backup_.archive_id.major);
-        }
+        const ManifestFile& file = control_file();
         const std::string path = in_data_directory(postgres::kControlFilePath);
-        write_file_durably(path, bytes, file->mode);
-        give(path, file->user, file->group);
+        write_file_durably(path, control_bytes_, file.mode);
+        give(path, file.user, file.group);
         if (::unlink(marker.c_str()) != 0) {
             raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", marker));
         }
@@ -508,6 +406,7 @@ private:
     repository::TimelineTree tree_;
     BackupSummary backup_;
     Manifest manifest_;
+    Buffer control_bytes_;
     std::optional<RestoreLayout> layout_;
     std::optional<Owners> owners_;
     std::vector<std::string> kept_;

@@ -224,9 +224,15 @@ void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& ke
             remove_file(link.target);
         }
     }
+    // What shows that force may be used here goes last, so that a clearing that is cut off can be
+    // repeated.
+    const std::string signs[] = {"PG_VERSION", std::string(kRestoreMarker)};
+    std::vector<std::string> keep_longer = keep;
+    keep_longer.insert(keep_longer.end(), std::begin(signs), std::end(signs));
     for (const std::string& root : roots) {
-        clear_directory(root, root == roots.front() ? keep : std::vector<std::string>());
+        clear_directory(root, root == roots.front() ? keep_longer : std::vector<std::string>());
     }
+    clear_directory(roots.front(), keep);
 }
 
 } // namespace pgstrata::engine

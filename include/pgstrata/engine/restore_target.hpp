@@ -23,8 +23,9 @@ void check_not_running(const std::string& data_directory);
 void prepare_roots(const RestoreLayout& layout, bool is_forced);
 
 // Empties the roots and removes the files that links will lead to: pg_control goes first and is
-// synced, so that from then on no server can start there. `keep` names files at the top of the data
-// directory that stay. Links are removed, never followed; mount points stay.
+// synced, so that from then on no server can start there; PG_VERSION and the marker go last, so
+// that force still counts after a clearing that was cut off. `keep` names files at the top of the
+// data directory that stay. Links are removed, never followed; mount points stay.
 void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& keep);
 
 } // namespace pgstrata::engine

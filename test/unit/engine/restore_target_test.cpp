@@ -306,6 +306,23 @@ TEST_CASE_METHOD(Fixture,
     CHECK(fs::exists(data + "/base/1/112"));
 }
 
+TEST_CASE_METHOD(Fixture,
+                 "a clearing that is cut off can be repeated with force",
+                 "[restore_target][bug-35][bug-37]")
+{
+    make_cluster();
+    const std::string sign = GENERATE("PG_VERSION", "backup.manifest");
+    fs::rename(data + "/PG_VERSION", data + "/" + sign);
+    fs::rename(base / "wal", base / "away"); // so that it fails when it gets there
+    CHECK_THROWS_MATCHES(clear_roots(*layout, {}), Error, HasCode(ErrorCode::path_open));
+    CHECK(names_below(data) == sign);
+    fs::rename(base / "away", base / "wal");
+    prepare_roots(*layout, true);
+    clear_roots(*layout, {});
+    CHECK(names_below(data).empty());
+    CHECK(names_below(base / "wal").empty());
+}
+
 TEST_CASE("a pg_control that a link leads to goes first as well", "[restore_target][bug-37]")
 {
     const TemporaryDirectory base;

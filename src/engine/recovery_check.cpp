@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/recovery_check.hpp"
+
+#include "pgstrata/engine/wal_window.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/error.hpp"
+
+#include <algorithm>
+
+namespace pgstrata::engine {
+
+namespace {
+
+using repository::RecoveryTarget;
+using repository::RecoveryType;
+
+// How many of the newest segments are looked at for the last commit before a time target is let
+// through unproved.
+constexpr std::size_t kCommitSearchDepth = 16;
+constexpr std::int64_t kMicroseconds = 1000000;
+
+// The default of the server takes the newest history file there is, even a clone's: the number that
+// was checked is written. A standby has to follow whatever its primary does.
+std::string target_timeline(const RecoveryInputs& inputs, postgres::Timeline timeline)
+{
+    const RecoveryTarget& target = inputs.options.target;
+    const bool is_given = target.follow == RecoveryTarget::Follow::number;
+    if (inputs.options.settings.type == RecoveryType::standby && !is_given) {
+        return target.follow == RecoveryTarget::Follow::current ? "current" : "";
+    }
+    // The server wants the history file of any number but 1.
+    return timeline == 1 || inputs.tree.contains(timeline) ? std::to_string(timeline) : "current";
+}
+
+bool has_own_wal(const RecoveryInputs& inputs)
+{
+    const auto& files = inputs.manifest.files;
+    const std::string path = "pg_wal/" + inputs.backup.stop_wal;
+    const auto at = std::ranges::lower_bound(files, path, {}, &repository::ManifestFile::path);
+    return at != files.end() && at->path == path;
+}
+
+// Somebody else's restore_command may find WAL where we do not look.
+bool uses_our_archive(const RecoveryInputs& inputs)
+{
+    return std::ranges::none_of(inputs.options.settings.options, [](const auto& option) {
+        return option.first == "restore_command" || option.first == "restore-command";
+    });
+}
+
+void check_backup_wal(const RecoveryInputs& inputs, const WalWindow& window)
+{
+    if (window.has_backup_wal || has_own_wal(inputs) || !uses_our_archive(inputs)) {
+        return;
+    }
+    throw Error(ErrorCode::file_missing,
+                fmt::format("backup {} cannot become consistent: the archive does not have all "
+                            "WAL from {} to {}",
+                            inputs.backup.label,
+                            inputs.backup.start_wal,
+                            inputs.backup.stop_wal),
+                "choose another backup with --set, or --type=none to recover by other means");
+}
+
+void check_time_target(const RecoveryInputs& inputs, const WalWindow& window)
+{
+    const RecoveryTarget& target = inputs.options.target;
+    // Only a backup named with --set comes to this, and only the server can tell: it depends on
+    // whether anything was committed between.
+    if (inputs.backup.stop_time * kMicroseconds > target.time) {
+        log::warn("target time '{}' lies before the end of backup {}: recovery fails when a "
+                  "transaction ended between",
+                  inputs.options.settings.target,
+                  inputs.backup.label);
+    }
+    if (!uses_our_archive(inputs)) {
+        return;
+    }
+    const auto newest = newest_transaction_end(
+        inputs.repository, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
+    if (!newest) {
+        log::warn("the newest WAL in the archive holds no commit: whether the target time can be "
+                  "reached is not known");
+        return;
+    }
+    const bool is_within = target.is_exclusive ? *newest >= target.time : *newest > target.time;
+    if (!is_within) {
+        throw Error(
+            ErrorCode::backup_set_invalid,
+            fmt::format(
+                "target time '{}' cannot be reached: the last commit in the archive is of {}",
+                inputs.options.settings.target,
+                format_timestamp_microseconds(*newest)),
+            "recovery would fail; choose an earlier time, or --type=default to recover all there "
+            "is");
+    }
+}
+
+void check_lsn_target(const RecoveryInputs& inputs, const WalWindow& window)
+{
+    const postgres::Lsn lsn = inputs.options.target.lsn;
+    const std::string& text = inputs.options.settings.target;
+    if (lsn < inputs.backup.stop_lsn) {
+        throw Error(ErrorCode::backup_set_invalid,
+                    fmt::format("target lsn '{}' lies before {}, where backup {} becomes "
+                                "consistent",
+                                text,
+                                postgres::to_string(inputs.backup.stop_lsn),
+                                inputs.backup.label),
+                    "choose an earlier backup with --set, or a later lsn");
+    }
+    const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
+    const auto wanted = postgres::segment_of(inputs.backup.timeline, lsn, segment_size).number;
+    const bool is_there = !window.segments.empty() && window.segments.back().number >= wanted;
+    if (uses_our_archive(inputs) && !is_there) {
+        throw Error(
+            ErrorCode::backup_set_invalid,
+            fmt::format("target lsn '{}' cannot be reached: the archive ends with WAL segment {}",
+                        text,
+                        window.segments.empty()
+                            ? "(none)"
+                            : postgres::to_string(window.segments.back(), segment_size)),
+            "recovery would fail; choose an earlier lsn, or --type=default to recover all there "
+            "is");
+    }
+}
+
+void check_wal(const RecoveryInputs& inputs, postgres::Timeline timeline)
+{
+    const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
+    const auto path = repository::wal_path(inputs.backup, timeline, inputs.tree, segment_size);
+    const WalWindow window = find_wal_window(
+        inputs.repository, inputs.options.stanza, inputs.backup, path, segment_size);
+    check_backup_wal(inputs, window);
+    if (window.gap) {
+        log::warn("WAL segment {} is missing from the archive though later ones are there: "
+                  "recovery cannot go beyond it",
+                  postgres::to_string(*window.gap, segment_size));
+    }
+    if (inputs.options.settings.type == RecoveryType::time) {
+        check_time_target(inputs, window);
+    } else if (inputs.options.settings.type == RecoveryType::lsn) {
+        check_lsn_target(inputs, window);
+    }
+}
+
+} // namespace
+
+RecoverySettings plan_recovery(const RecoveryInputs& inputs)
+{
+    RecoverySettings settings = inputs.options.settings;
+    if (settings.type == RecoveryType::preserve) {
+        return settings;
+    }
+    if (!inputs.backup.is_online) {
+        if (settings.type == RecoveryType::standard) {
+            settings.type = RecoveryType::none;
+        }
+    } else if (settings.type != RecoveryType::none) {
+        const postgres::Timeline timeline =
+            repository::choose_timeline(inputs.backup, inputs.options.target, inputs.tree);
+        settings.target_timeline = target_timeline(inputs, timeline);
+        check_wal(inputs, timeline);
+    }
+    recovery_parameters(settings); // throws for what cannot be written
+    return settings;
+}
+
+} // namespace pgstrata::engine

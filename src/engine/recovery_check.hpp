@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/restore.hpp"
+#include "pgstrata/repository/recovery_plan.hpp"
+
+namespace pgstrata::engine {
+
+struct RecoveryInputs {
+    const RestoreOptions& options;
+    const repository::Repository& repository;
+    const repository::Cluster& cluster; // that the backup is of
+    const repository::TimelineTree& tree;
+    const repository::BackupSummary& backup;
+    const repository::Manifest& manifest;
+};
+
+// The settings that the restore writes. Everything that would make recovery fail later is said now,
+// before the target is touched: throws Error(db_mismatch) for a timeline and
+// Error(backup_set_invalid) for a target that cannot be reached, Error(file_missing) when the
+// archive lacks the backup's own WAL, Error(option_invalid) for a recovery option that servers
+// refuse.
+RecoverySettings plan_recovery(const RecoveryInputs& inputs);
+
+} // namespace pgstrata::engine

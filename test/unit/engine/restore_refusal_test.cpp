@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+#include "unit/engine/restorable.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using pgstrata::test::HasCode;
+using pgstrata::test::kRestoreStanza;
+using pgstrata::test::Restorable;
+using pgstrata::test::snapshot;
+using repository::RecoveryType;
+namespace fs = std::filesystem;
+
+namespace {
+
+// What is refused must be refused before anything is touched, even with force.
+struct Refused : Restorable {
+    Refused() { options.is_forced = true; }
+
+    void check_refused(ErrorCode code)
+    {
+        make_old_cluster();
+        const auto before = snapshot(target);
+        CHECK_THROWS_MATCHES(restore(), Error, HasCode(code));
+        CHECK((snapshot(target) == before));
+        CHECK(test::names_below(base.path()) == "data");
+    }
+
+    void remove_objects(const std::string& directory) const
+    {
+        std::vector<std::string> paths;
+        storage::list_recursively(*storage, directory, [&](const storage::EntryInfo& entry) {
+            paths.push_back(entry.name);
+        });
+        REQUIRE_FALSE(paths.empty());
+        for (const std::string& path : paths) {
+            storage->remove(path);
+        }
+    }
+
+    void flip(const std::string& path, std::size_t at) const
+    {
+        Buffer bytes = read_object(path);
+        bytes.span()[at] ^= std::byte{1};
+        replace_object(path, bytes);
+    }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(Refused, "a running server is refused", "[restore][bug-35]")
+{
+    store_all();
+    test::write_text_file(target + "/postmaster.pid", "1");
+    check_refused(ErrorCode::pg_running);
+}
+
+TEST_CASE_METHOD(Refused, "without a fitting backup the restore is refused", "[restore][bug-40]")
+{
+    store_all();
+    SECTION("none of the label")
+    {
+        options.set = "20261120-020000F";
+    }
+    SECTION("none at all")
+    {
+        storage->remove(repository::summary_path(kRestoreStanza, manifest.header.label));
+    }
+    SECTION("none before the time")
+    {
+        set_target(RecoveryType::time, "then");
+        options.target.time = manifest.header.stop_time * 1000000;
+    }
+    SECTION("none before the lsn")
+    {
+        set_target(RecoveryType::lsn, "0/3000FF");
+        options.target.lsn = postgres::Lsn{0x3000FF};
+    }
+    SECTION("none on the timeline")
+    {
+        options.target.follow = repository::RecoveryTarget::Follow::number;
+        options.target.timeline = 2;
+    }
+    check_refused(ErrorCode::backup_set_invalid);
+}
+
+TEST_CASE_METHOD(Refused,
+                 "a backup named by its label must fit the target too",
+                 "[restore][bug-21][bug-40]")
+{
+    store_all();
+    options.set = manifest.header.label;
+    SECTION("the timeline")
+    {
+        options.target.follow = repository::RecoveryTarget::Follow::number;
+        options.target.timeline = 2;
+        check_refused(ErrorCode::db_mismatch);
+    }
+    SECTION("the lsn")
+    {
+        set_target(RecoveryType::lsn, "0/300010");
+        options.target.lsn = postgres::Lsn{0x300010};
+        check_refused(ErrorCode::backup_set_invalid);
+    }
+}
+
+TEST_CASE_METHOD(Refused,
+                 "targets that the archive does not reach are refused",
+                 "[restore][bug-40]")
+{
+    store_all();
+    SECTION("the time of the last commit, which is not before it")
+    {
+        set_target(RecoveryType::time, "then");
+        options.target.time = kLastCommit;
+    }
+    SECTION("a time after the last commit, to stop before it")
+    {
+        set_target(RecoveryType::time, "then");
+        options.target.time = kLastCommit + 1;
+        options.target.is_exclusive = true;
+    }
+    SECTION("an lsn in a segment that is not there")
+    {
+        set_target(RecoveryType::lsn, "0/400000");
+        options.target.lsn = postgres::Lsn{0x400000};
+    }
+    check_refused(ErrorCode::backup_set_invalid);
+}
+
+TEST_CASE_METHOD(Refused, "a backup without its WAL is refused", "[restore][bug-20]")
+{
+    store_all();
+    remove_objects("archive/demo/15-1/0000000100000000");
+    SECTION("where recovery needs it")
+    {
+        check_refused(ErrorCode::file_missing);
+    }
+    SECTION("but not when it comes from elsewhere")
+    {
+        options.settings.options = {{"restore-command", "cp /wal/%f %p"}};
+        restore();
+    }
+    SECTION("nor when there is no recovery")
+    {
+        set_target(RecoveryType::none);
+        restore();
+    }
+}
+
+TEST_CASE_METHOD(Refused, "a damaged backup is refused", "[restore][bug-47][bug-58]")
+{
+    store_all();
+    const std::string& label = manifest.header.label;
+    SECTION("its manifest")
+    {
+        flip(repository::manifest_path(kRestoreStanza, label), 200);
+        check_refused(ErrorCode::checksum);
+    }
+    SECTION("its manifest is lost")
+    {
+        storage->remove(repository::manifest_path(kRestoreStanza, label));
+        check_refused(ErrorCode::file_missing);
+    }
+    SECTION("its pg_control, though that is written last")
+    {
+        const std::string pack = repository::pack_path(kRestoreStanza, label, 1);
+        flip(pack, read_object(pack).size() / 2);
+        check_refused(ErrorCode::checksum);
+    }
+    SECTION("the stanza's identity")
+    {
+        storage->remove(repository::cluster_path(kRestoreStanza, {15, 1}));
+        check_refused(ErrorCode::file_missing);
+    }
+}
+
+TEST_CASE_METHOD(Refused, "a backup without a pg_control is refused", "[restore][bug-37]")
+{
+    store_files();
+    std::erase_if(manifest.files,
+                  [](const auto& each) { return each.path == postgres::kControlFilePath; });
+    commit();
+    set_target(RecoveryType::none);
+    check_refused(ErrorCode::file_missing);
+}
+
+TEST_CASE_METHOD(Refused, "a pg_control that no server wrote is refused", "[restore][bug-54]")
+{
+    store_files();
+    // The bytes of another file, with the digest to match.
+    const repository::ManifestFile other = file("pg_xact/0000");
+    repository::ManifestFile& control = file(postgres::kControlFilePath);
+    control.size = other.size;
+    control.digest = other.digest;
+    control.extents = other.extents;
+    commit();
+    set_target(RecoveryType::none);
+    check_refused(ErrorCode::checksum);
+}
+
+TEST_CASE_METHOD(Refused, "a manifest without directories is refused", "[restore][bug-54]")
+{
+    store_files();
+    manifest.directories.clear();
+    commit();
+    set_target(RecoveryType::none);
+    check_refused(ErrorCode::format);
+}
+
+TEST_CASE_METHOD(Refused,
+                 "a backup of a cluster generation whose identity is lost is refused",
+                 "[restore][bug-47]")
+{
+    store_all();
+    repository::Cluster newer;
+    newer.id = {15, 2};
+    newer.system_identifier = 7000000000000000002U;
+    newer.page_size = 8192;
+    newer.wal_segment_size = 1U << 20U;
+    repository::write_cluster(*repository, kRestoreStanza, newer);
+    SECTION("one of an older generation is not taken by itself")
+    {
+        check_refused(ErrorCode::backup_set_invalid);
+    }
+    SECTION("nor by its label when the archive does not know it")
+    {
+        storage->remove(repository::cluster_path(kRestoreStanza, {15, 1}));
+        options.set = manifest.header.label;
+        check_refused(ErrorCode::file_missing);
+    }
+}
+
+TEST_CASE_METHOD(Refused, "options that do not fit are refused", "[restore][bug-39]")
+{
+    store_all();
+    SECTION("a recovery option that servers no longer know")
+    {
+        options.settings.options = {{"standby_mode", "on"}};
+        check_refused(ErrorCode::option_invalid);
+    }
+    SECTION("a tablespace that the backup does not have")
+    {
+        options.layout.tablespace_map = {{"other", base / "other"}};
+        check_refused(ErrorCode::tablespace_map);
+    }
+    SECTION("a link into the data directory")
+    {
+        options.layout.link_map = {{"pg_xact", target + "/elsewhere"}};
+        check_refused(ErrorCode::link_destination);
+    }
+    SECTION("a database that the backup does not have")
+    {
+        options.layout.db_include = {"nothing"};
+        check_refused(ErrorCode::db_missing);
+    }
+}
+
+TEST_CASE_METHOD(Refused, "what is in the way is refused without force", "[restore][bug-35]")
+{
+    store_all();
+    options.is_forced = false;
+    check_refused(ErrorCode::path_not_empty);
+}
