@@ -80,6 +80,14 @@ std::map<std::string, std::string> annotations_member(const nlohmann::json& docu
     return annotations;
 }
 
+bool is_empty(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    bool is_empty = true;
+    repository.storage().list(archive_path(stanza, id),
+                              [&](const storage::EntryInfo&) { is_empty = false; });
+    return is_empty;
+}
+
 nlohmann::json to_json(const BackupSummary& summary)
 {
     return {
@@ -190,8 +198,11 @@ std::vector<Cluster> list_clusters(const Repository& repository, std::string_vie
         try {
             document = repository.read_document(path);
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::file_missing) {
-                continue; // a stanza-create that was cut off: the directory without its only proof
+            // A stanza-create that was cut off leaves an empty directory. WAL without the
+            // description of its cluster is damage: taken for an empty archive it would end a
+            // recovery early.
+            if (error.code() == ErrorCode::file_missing && is_empty(repository, stanza, id)) {
+                continue;
             }
             throw;
         }

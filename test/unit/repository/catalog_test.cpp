@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/temporary_directory.hpp"
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/storage/decorators.hpp"
+#include "pgstrata/storage/posix.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -184,8 +186,6 @@ TEST_CASE("clusters come back in the order of their generations", "[repository][
     for (const ArchiveId id : {ArchiveId{9, 10}, ArchiveId{15, 2}, ArchiveId{13, 1}}) {
         write_cluster(*memory.repository, kStanza, sample_cluster(id));
     }
-    // What a stanza-create that was cut off leaves behind.
-    storage::write_file(*memory.storage, "archive/demo/16-11/x", as_bytes("x"));
 
     const auto clusters = list_clusters(*memory.repository, kStanza);
 
@@ -199,6 +199,22 @@ TEST_CASE("clusters come back in the order of their generations", "[repository][
     CHECK(clusters[1].page_size == 8192);
     CHECK(clusters[1].wal_segment_size == 16U << 20U);
     CHECK(list_clusters(*memory.repository, "other").empty());
+}
+
+TEST_CASE("an empty directory is no cluster, and WAL without a description is damage",
+          "[repository][catalog][bug-24][bug-47]")
+{
+    const TemporaryDirectory directory;
+    const auto storage = storage::make_posix_storage({.root = directory.path()});
+    const auto repository = Repository::open_or_create(*storage, {});
+    write_cluster(*repository, kStanza, sample_cluster({15, 1}));
+    // What a stanza-create that was cut off leaves behind.
+    std::filesystem::create_directories(directory / "archive/demo/16-2");
+    CHECK(list_clusters(*repository, kStanza).size() == 1);
+
+    storage::write_file(*storage, "archive/demo/16-2/0000000100000000/x", as_bytes("x"));
+    CHECK_THROWS_MATCHES(
+        list_clusters(*repository, kStanza), Error, HasCode(ErrorCode::file_missing));
 }
 
 TEST_CASE("a cluster is described once and only in its own place", "[repository][catalog][bug-18]")

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/repository/document.hpp"
@@ -6,8 +7,6 @@
 #include "pgstrata/storage/decorators.hpp"
 
 #include <nlohmann/json.hpp>
-
-#include <functional>
 
 using namespace pgstrata;
 using namespace pgstrata::repository;
@@ -21,43 +20,6 @@ std::unique_ptr<Repository> open(const MemoryRepository& memory, const CipherSet
 {
     return Repository::open(*memory.storage, setting);
 }
-
-// Runs `action` once, when `path` is about to be listed: another host at the worst moment.
-class InterruptedStorage final : public storage::Storage {
-public:
-    InterruptedStorage(storage::Storage& inner, std::string path, std::function<void()> action)
-        : inner_(inner), path_(std::move(path)), action_(std::move(action))
-    {
-    }
-    std::string location() const override { return inner_.location(); }
-    std::optional<storage::EntryInfo> info(std::string_view path) const override
-    {
-        return inner_.info(path);
-    }
-    void list(std::string_view directory, const Visitor& visit) const override
-    {
-        if (directory == path_ && action_) {
-            std::exchange(action_, nullptr)();
-        }
-        inner_.list(directory, visit);
-    }
-    std::unique_ptr<RandomSource> open(std::string_view path) const override
-    {
-        return inner_.open(path);
-    }
-    std::unique_ptr<storage::PendingFile> create(std::string_view path,
-                                                 storage::WriteMode mode) override
-    {
-        return inner_.create(path, mode);
-    }
-    bool remove(std::string_view path) override { return inner_.remove(path); }
-    bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
-
-private:
-    storage::Storage& inner_;
-    std::string path_;
-    mutable std::function<void()> action_;
-};
 
 } // namespace
 

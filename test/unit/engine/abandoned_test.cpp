@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
+#include "unit/engine/restore_fixture.hpp"
+#include "unit/repository/fixture.hpp"
+
+#include "pgstrata/engine/abandoned.hpp"
+#include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/lease.hpp"
+#include "pgstrata/storage/decorators.hpp"
+
+#include <nlohmann/json.hpp>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+using namespace pgstrata::repository;
+
+namespace {
+
+constexpr auto kOther = "20261122-020000F";
+
+void begin_backup(const Repository& repository, const std::string& label)
+{
+    storage::write_file(repository.storage(), pack_path(kStanza, label, 0), as_bytes("x"));
+    storage::write_file(repository.storage(), pack_path(kStanza, label, 1), as_bytes("x"));
+    storage::write_file(repository.storage(), manifest_path(kStanza, label), as_bytes("x"));
+}
+
+void complete_backup(const Repository& repository, const std::string& label)
+{
+    BackupSummary summary;
+    summary.label = label;
+    summary.archive_id = {15, 1};
+    write_summary(repository, kStanza, summary);
+}
+
+// The lease of a backup on another host.
+void write_foreign_lease(const Repository& repository, const std::string& label, UnixSeconds age)
+{
+    repository.write_document(lease_path(kStanza, label),
+                              {{"host", "elsewhere.example"},
+                               {"boot-id", "x"},
+                               {"pid", 1U},
+                               {"pid-started", 1U},
+                               {"renewed", static_cast<std::uint64_t>(now_seconds() - age)}});
+}
+
+} // namespace
+
+TEST_CASE("complete backups are left alone", "[engine][abandoned][bug-28]")
+{
+    const MemoryRepository memory;
+    begin_backup(*memory, kLabel);
+    complete_backup(*memory, kLabel);
+    // One that died between its summary and the removal of its lease.
+    write_foreign_lease(*memory, kLabel, 5);
+    collect_abandoned_backups(*memory, kStanza);
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).size() == 4);
+}
+
+TEST_CASE("what dead backups left is removed", "[engine][abandoned][bug-31][bug-46]")
+{
+    const WarningLog log;
+    const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
+    begin_backup(*memory, kLabel);
+    begin_backup(*memory, kOther);
+    complete_backup(*memory, kOther);
+    SECTION("without a lease") {}
+    SECTION("with one that ran out")
+    {
+        write_foreign_lease(*memory, kLabel, kLeaseLifeSeconds + 1);
+    }
+    collect_abandoned_backups(*memory, kStanza);
+    CHECK(list_labels(*memory, kStanza) == std::vector<std::string>{kOther});
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).empty());
+}
+
+TEST_CASE("a backup in progress keeps others from beginning", "[engine][abandoned][bug-46][bug-28]")
+{
+    const MemoryRepository memory;
+    begin_backup(*memory, kLabel);
+    std::unique_ptr<Lease> own;
+    SECTION("here")
+    {
+        own = Lease::claim(*memory, kStanza, kLabel);
+    }
+    SECTION("on another host")
+    {
+        write_foreign_lease(*memory, kLabel, 5);
+    }
+    SECTION("of an unreadable lease that was written a moment ago")
+    {
+        memory.replace(lease_path(kStanza, kLabel), as_bytes("{"));
+    }
+    CHECK_THROWS_MATCHES(
+        collect_abandoned_backups(*memory, kStanza), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).size() == 3);
+    CHECK_NOTHROW(collect_abandoned_backups(*memory, "another"));
+}
+
+TEST_CASE("a backup that is completed at this very moment is kept", "[engine][abandoned][bug-28]")
+{
+    const MemoryRepository memory;
+    begin_backup(*memory, kLabel);
+    write_foreign_lease(*memory, kLabel, 5);
+    InterruptedStorage storage(*memory.storage, lease_path(kStanza, kLabel), [&] {
+        complete_backup(*memory, kLabel);
+        memory.storage->remove(lease_path(kStanza, kLabel));
+    });
+    const auto repository = Repository::open(storage, {});
+
+    collect_abandoned_backups(*repository, kStanza);
+
+    CHECK(list_backups(*memory, kStanza).size() == 1);
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).size() == 3);
+}
+
+TEST_CASE("a removal that is cut off can be finished by the next", "[engine][abandoned][bug-31]")
+{
+    const WarningLog log;
+    for (std::uint64_t n = 1;; ++n) {
+        const MemoryRepository memory;
+        begin_backup(*memory, kLabel);
+        write_foreign_lease(*memory, kLabel, kLeaseLifeSeconds + 1);
+        storage::FaultPlan plan;
+        plan.code = ErrorCode::file_remove;
+        plan.stay_broken = true;
+        const auto failing = storage::make_failing_storage(*memory.storage, plan);
+        const auto repository = Repository::open(*failing, {});
+        plan.count = 0;
+        plan.fail_at = n;
+        CAPTURE(n);
+        try {
+            collect_abandoned_backups(*repository, kStanza);
+            CHECK(n > 8);
+            break;
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::file_remove);
+        }
+        // The lease goes last: as long as anything is there, it says whose it was.
+        const auto left = names_in(*memory.storage, backup_path(kStanza, kLabel));
+        CHECK((left.empty() || left.front() == "lease"));
+        collect_abandoned_backups(*memory, kStanza);
+        CHECK(list_labels(*memory, kStanza).empty());
+    }
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "unit/engine/archive_fixture.hpp"
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+
+namespace {
+
+std::size_t objects_in(const MemoryRepository& memory)
+{
+    return ArchiveRun::objects(memory).size();
+}
+
+} // namespace
+
+TEST_CASE("what was pushed is got back in every form", "[engine][archive][bug-50][bug-17]")
+{
+    ArchiveRun run(
+        GENERATE(repository::CipherSetting(),
+                 gcm_setting(),
+                 repository::CipherSetting{codec::CipherType::aes_256_cbc, kGeneratedPassphrase}));
+    run.options.compress_level = GENERATE(std::optional<int>(), std::optional<int>(3));
+    run.options.workers = GENERATE(as<std::size_t>(), 1, 4);
+    const auto [name, content] = GENERATE(table<std::string, std::string>({
+        {kSegmentName, make_segment()},
+        {std::string(kSegmentName) + ".partial", make_segment()},
+        {std::string(kSegmentName) + ".00000028.backup", "START WAL LOCATION: 0/300028\n"},
+        {"00000002.history", "1\t0/300000\treason\n"},
+    }));
+    run.push(name, content);
+    CHECK((run.get(name) == content));
+    CHECK(objects_in(run.first) == 1);
+}
+
+TEST_CASE("pushing the same again is success and writes nothing", "[engine][archive][bug-18]")
+{
+    ArchiveRun run;
+    run.push(kSegmentName, make_segment());
+    const auto object = run.objects(run.first);
+    run.options.compress_level = GENERATE(std::optional<int>(), std::optional<int>(1));
+    run.push(kSegmentName, make_segment());
+    CHECK(run.objects(run.first) == object);
+    CHECK_THAT(run.warnings.text(), Catch::Contains("already exists in the repo1 archive"));
+}
+
+TEST_CASE("other contents under a name are refused and stored nowhere", "[engine][archive][bug-18]")
+{
+    ArchiveRun run;
+    const std::string name = GENERATE(as<std::string>(), kSegmentName, "00000002.history");
+    const bool is_history = name != kSegmentName;
+    run.push(name, is_history ? "1\t0/300000\tx\n" : make_segment("one"));
+    run.add_second();
+
+    CHECK_THROWS_MATCHES(run.push(name, is_history ? "1\t0/400000\tx\n" : make_segment("two")),
+                         Error,
+                         HasCode(ErrorCode::archive_duplicate));
+    CHECK(objects_in(run.first) == 1);
+    CHECK(objects_in(*run.second) == 0);
+}
+
+TEST_CASE("the WAL of another cluster, version or place is refused",
+          "[engine][archive][bug-18][bug-19]")
+{
+    ArchiveRun run;
+    const std::string suffix = GENERATE("", ".partial");
+    std::string name = kSegmentName;
+    std::string content = make_segment();
+    SECTION("another system identifier")
+    {
+        run.cluster.system_identifier = 1;
+    }
+    SECTION("another version")
+    {
+        run.cluster.id.major = 16;
+    }
+    SECTION("another name")
+    {
+        name = "000000010000000000000004";
+    }
+    SECTION("a later timeline than the name's")
+    {
+        content = make_segment("x", 2);
+    }
+    SECTION("an unknown version")
+    {
+        content[0] = '\x01';
+    }
+    CHECK_THROWS_MATCHES(
+        run.push(name + suffix, content), Error, HasCode(ErrorCode::archive_mismatch));
+    CHECK(objects_in(run.first) == 0);
+}
+
+TEST_CASE("a segment that begins on the timeline before its own is accepted",
+          "[engine][archive][bug-21]")
+{
+    ArchiveRun run;
+    const std::string name = "0000000A0000000000000003";
+    run.push(name, make_segment("x", 9));
+    CHECK((run.get(name) == make_segment("x", 9)));
+}
+
+TEST_CASE("a segment of the wrong size is refused", "[engine][archive][bug-17][bug-22]")
+{
+    ArchiveRun run;
+    const std::string whole = make_segment();
+    const std::size_t size =
+        GENERATE(as<std::size_t>(), 0, 1, 39, 40, (1U << 20U) - 1, (1U << 20U) + 1, 2U << 20U);
+    std::string content = whole + whole;
+    content.resize(size);
+    CAPTURE(size);
+    CHECK_THROWS_MATCHES(run.push(kSegmentName, content), Error, HasCode(ErrorCode::format));
+    CHECK(objects_in(run.first) == 0);
+}
+
+TEST_CASE("a segment that holds no WAL is refused", "[engine][archive][bug-19]")
+{
+    ArchiveRun run;
+    CHECK_THROWS_MATCHES(
+        run.push(kSegmentName, std::string(1U << 20U, '\0')), Error, HasCode(ErrorCode::format));
+}
+
+TEST_CASE("headers are not looked at where that is off", "[engine][archive]")
+{
+    ArchiveRun run;
+    run.options.check_header = false;
+    run.cluster.system_identifier = 1;
+    run.push(kSegmentName, make_segment());
+    CHECK(objects_in(run.first) == 1);
+}
+
+TEST_CASE("only WAL files are pushed", "[engine][archive][bug-52]")
+{
+    ArchiveRun run;
+    const std::string name = GENERATE("postgresql.conf",
+                                      "00000001000000000000000g",
+                                      "000000010000000000000003.gz",
+                                      "0000000a.history",
+                                      "000000010000000000000003.ready");
+    CHECK_THROWS_MATCHES(
+        run.push(name, make_segment()), Error, HasCode(ErrorCode::parameter_invalid));
+}
+
+TEST_CASE("a file that is not there or is no file is not pushed", "[engine][archive][bug-17]")
+{
+    ArchiveRun run;
+    run.options.path = run.directory / kSegmentName;
+    CHECK_THROWS_MATCHES(
+        push_wal(run.options, run.targets()), Error, HasCode(ErrorCode::file_missing));
+    std::filesystem::create_directory(run.options.path);
+    CHECK_THROWS_MATCHES(push_wal(run.options, run.targets()), Error, HasCode(ErrorCode::format));
+}
+
+TEST_CASE("a target that fails does not keep the file from the others, and is reported",
+          "[engine][archive][bug-45]")
+{
+    for (std::uint64_t n = 1;; ++n) {
+        ArchiveRun run;
+        run.add_second();
+        run.fault.code = ErrorCode::service;
+        run.fault.stay_broken = true;
+        run.fault.fail_at = n;
+        run.fault.count = 0;
+        CAPTURE(n);
+        try {
+            run.push(kSegmentName, make_segment());
+            CHECK(n > 4); // list, create, write, commit
+            break;
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::command);
+            CHECK_THAT(error.what(), Catch::Contains("repo1: [101]"));
+        }
+        CHECK(objects_in(run.first) == 0);
+        CHECK((run.get_from(*run.second, kSegmentName) == make_segment()));
+    }
+}
+
+TEST_CASE("a push that is acknowledged can be read, whatever failed",
+          "[engine][archive][bug-45][bug-25]")
+{
+    const bool stays_broken = GENERATE(false, true);
+    const auto setting = GENERATE(repository::CipherSetting(), gcm_setting());
+    const auto level = GENERATE(std::optional<int>(), std::optional<int>(1));
+    bool is_done = false;
+    for (std::uint64_t n = 1; !is_done; ++n) {
+        ArchiveRun run(setting);
+        run.options.compress_level = level;
+        run.fault.stay_broken = stays_broken;
+        run.fault.fail_at = n;
+        run.fault.count = 0;
+        CAPTURE(n);
+        try {
+            run.push(kSegmentName, make_segment());
+            is_done = true;
+            run.fault.fail_at = 0;
+            CHECK((run.get(kSegmentName) == make_segment()));
+        } catch (const Error&) {
+            // The server tries again, and must not be kept from it by what is left.
+            CHECK(objects_in(run.first) == 0);
+            run.fault.fail_at = 0;
+            run.push(kSegmentName, make_segment());
+            CHECK((run.get(kSegmentName) == make_segment()));
+        }
+        REQUIRE(n < 100);
+    }
+}
