@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
-#include "unit/engine/stored_backup.hpp"
+#include "unit/engine/copied_backup.hpp"
 
 #include "pgstrata/engine/place.hpp"
 #include "pgstrata/repository/page_map.hpp"
@@ -14,10 +14,10 @@
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
+using pgstrata::test::CopiedBackup;
 using pgstrata::test::HasCode;
 using pgstrata::test::kRestoreStanza;
 using pgstrata::test::random_text;
-using pgstrata::test::StoredBackup;
 using pgstrata::test::TemporaryDirectory;
 namespace fs = std::filesystem;
 
@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
 
-struct Fixture : StoredBackup {
+struct Fixture : CopiedBackup {
     Fixture() { layout_options.data_directory = target.path(); }
 
     RestoreLayout layout() const { return {layout_options, manifest}; }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "unit/engine/stored_backup.hpp"
+#include "unit/engine/copied_backup.hpp"
 #include "unit/postgres/wal_builder.hpp"
 
 #include "pgstrata/engine/restore.hpp"
@@ -33,7 +33,7 @@ inline std::map<std::string, std::string> snapshot(const std::string& directory)
 
 // An online backup of timeline 1 from 0/300028 (in segment 3 of 1 MiB) to the end of that segment's
 // second record, with its WAL in the archive: a few commits, the last one at kLastCommit.
-class Restorable : public StoredBackup {
+class Restorable : public CopiedBackup {
 public:
     static constexpr std::int64_t kLastCommit = 1795230000'000000; // microseconds, Unix
     static constexpr auto kStartWal = "000000010000000000000003";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
-#include "unit/engine/stored_backup.hpp"
+#include "unit/engine/copied_backup.hpp"
 #include "unit/postgres/wal_builder.hpp"
 
 #include "pgstrata/engine/wal_window.hpp"

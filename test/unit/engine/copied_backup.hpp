@@ -53,9 +53,9 @@ inline std::string control_file_text()
 }
 
 // A backup in a repository in memory, of files written by the test.
-class StoredBackup {
+class CopiedBackup {
 public:
-    StoredBackup() : repository(repository::Repository::open_or_create(*storage, {}))
+    CopiedBackup() : repository(repository::Repository::open_or_create(*storage, {}))
     {
         manifest.directories.clear();
         manifest.names.clear();
