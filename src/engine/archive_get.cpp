@@ -15,8 +15,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr std::size_t kSmallFileLimit = 16U << 20U;
-
 struct Candidate {
     unsigned repo_index = 1;
     const repository::Repository* repository = nullptr;
@@ -53,33 +51,39 @@ void find_in(const GetSource& source,
     }
 }
 
-// The server looks at the name only: it must never see half a file. It syncs what it keeps by
-// itself.
-void place(ByteView bytes, const std::string& destination)
-{
-    const std::string temporary = destination + ".pgstrata.tmp";
-    FileDescriptor file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    try {
-        write_fully(file.get(), bytes, temporary);
-        file.close(temporary);
-        if (::rename(temporary.c_str(), destination.c_str()) != 0) {
+// The file under a name of its own until it is whole: the server looks at the name only and must
+// never see half of one. It syncs what it keeps by itself.
+class ArrivingFile final : public Sink {
+public:
+    explicit ArrivingFile(const std::string& destination)
+        : destination_(destination), temporary_(destination + ".pgstrata.tmp"),
+          file_(open_file(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0600))
+    {
+    }
+    ~ArrivingFile() override
+    {
+        if (file_.is_open()) {
+            ::unlink(temporary_.c_str());
+        }
+    }
+
+    void write(ByteView bytes) override { write_fully(file_.get(), bytes, temporary_); }
+
+    void place()
+    {
+        if (::rename(temporary_.c_str(), destination_.c_str()) != 0) {
             raise_errno(ErrorCode::file_move,
                         errno,
-                        fmt::format("move '{}' to '{}'", temporary, destination));
+                        fmt::format("move '{}' to '{}'", temporary_, destination_));
         }
-    } catch (const Error&) {
-        ::unlink(temporary.c_str());
-        throw;
+        file_.close(destination_);
     }
-}
 
-std::size_t size_limit(const Candidate& candidate)
-{
-    const auto name = postgres::parse_wal_file_name(candidate.object.wal_name);
-    const bool is_small = name && name->kind != postgres::WalFileKind::segment;
-    return is_small ? std::max<std::size_t>(kSmallFileLimit, candidate.cluster.wal_segment_size)
-                    : candidate.cluster.wal_segment_size;
-}
+private:
+    const std::string& destination_;
+    std::string temporary_;
+    FileDescriptor file_;
+};
 
 } // namespace
 
@@ -105,18 +109,18 @@ bool get_wal(const GetOptions& options,
         }
     }
     for (const Candidate& candidate : candidates) {
-        Buffer bytes;
+        ArrivingFile file(options.destination);
         try {
-            bytes = repository::read_wal(*candidate.repository,
-                                         options.stanza,
-                                         candidate.cluster.id,
-                                         candidate.object,
-                                         size_limit(candidate));
+            repository::stream_wal(
+                *candidate.repository, options.stanza, candidate.cluster, candidate.object, file);
         } catch (const Error& error) {
+            if (error.code() == ErrorCode::file_write) {
+                throw; // ours, not the repository's
+            }
             note_failure(candidate.repo_index, error);
             continue;
         }
-        place(bytes, options.destination);
+        file.place();
         log::info("found {} in the repo{}: {} archive",
                   options.wal_name,
                   candidate.repo_index,

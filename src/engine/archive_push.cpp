@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 
 namespace pgstrata::engine {
 
@@ -22,107 +23,157 @@ using repository::Repository;
 
 constexpr std::uint64_t kFileLimit = std::uint64_t{1} << 30U;
 
-Buffer read_whole_file(const std::string& path)
-{
-    const FileDescriptor file = open_file(path, O_RDONLY);
-    struct stat status {};
-    if (::fstat(file.get(), &status) != 0) {
-        raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path));
-    }
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    if (!S_ISREG(status.st_mode) || size > kFileLimit) {
-        raise(ErrorCode::format, "'{}' is no file of at most {} bytes", path, kFileLimit);
-    }
-    Buffer bytes(size);
-    if (read_fully(file.get(), bytes.span(), path) != size) {
-        raise(ErrorCode::file_read, "'{}' became shorter while it was read", path);
-    }
-    return bytes;
-}
+// One stretch of the file as it goes into every repository.
+struct PreparedFrame {
+    Buffer body;
+    std::uint32_t raw_size = 0;
+    codec::FrameCodec codec = codec::FrameCodec::none;
+};
 
-bool is_segment_shaped(WalFileKind kind)
-{
-    return kind == WalFileKind::segment || kind == WalFileKind::partial;
-}
+// The file as it goes into every repository.
+struct PreparedFile {
+    postgres::WalFileName name;
+    std::uint64_t size = 0;
+    Buffer head; // enough for the header of a segment
+    std::string digest;
+    bool is_compressed = false;
+    std::vector<PreparedFrame> frames;
+};
 
 // A segment must be of this stanza's cluster and be what its name says: the last chance to refuse
 // another cluster's WAL.
-void check_header(const postgres::WalFileName& name,
-                  ByteView bytes,
-                  const repository::Cluster& cluster)
+void check_header(const PreparedFile& file, const repository::Cluster& cluster)
 {
-    if (bytes.size() != cluster.wal_segment_size) {
+    const std::string& name = file.name.name;
+    if (file.size != cluster.wal_segment_size) {
         raise(ErrorCode::format,
               "WAL file '{}' has {} bytes instead of {}",
-              name.name,
-              bytes.size(),
+              name,
+              file.size,
               cluster.wal_segment_size);
     }
-    const postgres::WalHeader header = postgres::parse_wal_header(bytes);
+    const postgres::WalHeader header = postgres::parse_wal_header(file.head);
     if (header.system_identifier != cluster.system_identifier || header.major != cluster.id.major ||
         header.segment_size != cluster.wal_segment_size) {
         throw Error(ErrorCode::archive_mismatch,
                     fmt::format("WAL file '{}' version {}, system-id {} do not match stanza "
                                 "version {}, system-id {}",
-                                name.name,
+                                name,
                                 header.major,
                                 header.system_identifier,
                                 cluster.id.major,
                                 cluster.system_identifier),
                     "are you archiving to the correct stanza?");
     }
-    const auto segment = postgres::parse_wal_segment(name.segment, cluster.wal_segment_size);
+    const auto segment = postgres::parse_wal_segment(file.name.segment, cluster.wal_segment_size);
     if (!segment || header.page_address != postgres::start_of(*segment, cluster.wal_segment_size) ||
         header.timeline > segment->timeline) {
         throw Error(ErrorCode::archive_mismatch,
                     fmt::format("WAL file '{}' holds WAL of timeline {} from {} on",
-                                name.name,
+                                name,
                                 header.timeline,
                                 postgres::to_string(header.page_address)),
                     "the file was renamed, or is a recycled segment that was never written");
     }
 }
 
-// The file as it goes into every repository.
-struct PreparedFile {
-    postgres::WalFileName name;
-    Buffer raw;
-    std::string digest;
-    bool is_compressed = false;
-    std::vector<Buffer> frames; // compressed, one a kFrameRawLimit of raw bytes
-};
-
-// What will be acknowledged is proved to come back before anything is: a compressor that errs at
-// one level must not cost a segment.
-void compress_frame(ByteView raw, int level, Buffer& out)
-{
-    codec::ZstdCompressor(level).compress(raw, out);
-    Buffer back(raw.size());
-    codec::ZstdDecompressor().decompress(out, back.span());
-    if (std::memcmp(back.data(), raw.data(), raw.size()) != 0) {
-        raise(ErrorCode::assertion, "compressed data does not give back what was compressed");
+// Reads a file once and makes its frames, with several workers: reading and the digest go in order
+// under a lock, which takes a fraction of the time that compressing takes outside it.
+class FilePreparer : NonCopyable {
+public:
+    FilePreparer(const PushOptions& options, PreparedFile& file)
+        : path_(options.path), file_(file), descriptor_(open_file(path_, O_RDONLY))
+    {
+        struct stat status {};
+        if (::fstat(descriptor_.get(), &status) != 0) {
+            raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path_));
+        }
+        file_.size = static_cast<std::uint64_t>(status.st_size);
+        if (!S_ISREG(status.st_mode) || file_.size > kFileLimit) {
+            raise(ErrorCode::format, "'{}' is no file of at most {} bytes", path_, kFileLimit);
+        }
+        if (options.compress_level && postgres::holds_wal(file_.name.kind)) {
+            level_ = options.compress_level;
+            file_.is_compressed = true;
+        }
+        file_.frames.resize((file_.size + codec::kFrameRawLimit - 1) / codec::kFrameRawLimit);
     }
-}
 
-void digest_and_compress(PreparedFile& file, std::optional<int> level, std::size_t workers)
-{
-    const ByteView raw = file.raw;
-    file.is_compressed = level && is_segment_shaped(file.name.kind);
-    if (file.is_compressed) {
-        file.frames.resize((raw.size() + codec::kFrameRawLimit - 1) / codec::kFrameRawLimit);
+    void run(std::size_t workers)
+    {
+        run_workers(
+            std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(file_.frames.size(), 1)),
+            [this](std::size_t, const std::stop_token& token) { prepare_frames(token); });
+        file_.digest = repository::wal_digest(digest_.finish());
     }
-    // The digest is one long step and comes first, the frames share the other threads.
-    parallel_for_each(workers, file.frames.size() + 1, [&](std::size_t step) {
-        if (step == 0) {
-            file.digest = repository::wal_digest(codec::sha256(raw));
+
+private:
+    // The number of the frame that was read into `raw`; nullopt after the last.
+    std::optional<std::size_t> read_next(Buffer& raw)
+    {
+        const std::lock_guard lock(read_mutex_);
+        if (next_ == file_.frames.size()) {
+            return std::nullopt;
+        }
+        const std::uint64_t offset = next_ * codec::kFrameRawLimit;
+        raw.resize(std::min<std::uint64_t>(codec::kFrameRawLimit, file_.size - offset));
+        if (pread_fully(descriptor_.get(), raw.span(), offset, path_) != raw.size()) {
+            raise(ErrorCode::file_read, "'{}' became shorter while it was read", path_);
+        }
+        digest_.update(raw);
+        if (next_ == 0) {
+            file_.head.append(raw.view().first(std::min(raw.size(), postgres::kWalHeaderSize)));
+        }
+        return next_++;
+    }
+
+    void prepare_frames(const std::stop_token& token)
+    {
+        std::optional<codec::ZstdCompressor> compressor;
+        codec::ZstdDecompressor decompressor;
+        Buffer raw;
+        Buffer scratch;
+        Buffer back;
+        if (level_) {
+            compressor.emplace(*level_);
+        }
+        for (auto number = read_next(raw); number && !token.stop_requested();
+             number = read_next(raw)) {
+            const codec::FrameBody body =
+                codec::make_frame_body(raw, compressor ? &*compressor : nullptr, scratch);
+            check_comes_back(body, raw, decompressor, back);
+            PreparedFrame& frame = file_.frames[*number];
+            frame.body.append(body.body);
+            frame.raw_size = body.raw_size;
+            frame.codec = body.codec;
+        }
+    }
+
+    // What will be acknowledged is proved to come back before anything is: a compressor that errs
+    // at one level must not cost a segment.
+    static void check_comes_back(const codec::FrameBody& body,
+                                 ByteView raw,
+                                 codec::ZstdDecompressor& decompressor,
+                                 Buffer& back)
+    {
+        if (body.codec == codec::FrameCodec::none) {
             return;
         }
-        const std::size_t begin = (step - 1) * codec::kFrameRawLimit;
-        const ByteView piece =
-            raw.subspan(begin, std::min(codec::kFrameRawLimit, raw.size() - begin));
-        compress_frame(piece, *level, file.frames[step - 1]);
-    });
-}
+        back.resize(raw.size());
+        decompressor.decompress(body.body, back.span());
+        if (std::memcmp(back.data(), raw.data(), raw.size()) != 0) {
+            raise(ErrorCode::assertion, "compressed data does not give back what was compressed");
+        }
+    }
+
+    const std::string& path_;
+    PreparedFile& file_;
+    FileDescriptor descriptor_;
+    std::optional<int> level_;
+    std::mutex read_mutex_;
+    std::size_t next_ = 0;
+    codec::Sha256 digest_;
+};
 
 // True when the target has the file already.
 bool is_stored(const PreparedFile& file, const std::string& stanza, const PushTarget& target)
@@ -143,25 +194,6 @@ bool is_stored(const PreparedFile& file, const std::string& stanza, const PushTa
     return !found.empty();
 }
 
-void write_frames(codec::ObjectWriter& writer, const PreparedFile& file)
-{
-    const ByteView raw = file.raw;
-    Buffer scratch;
-    for (std::size_t begin = 0; begin < raw.size(); begin += codec::kFrameRawLimit) {
-        const ByteView piece =
-            raw.subspan(begin, std::min(codec::kFrameRawLimit, raw.size() - begin));
-        if (file.is_compressed &&
-            file.frames[begin / codec::kFrameRawLimit].size() < piece.size()) {
-            const Buffer& compressed = file.frames[begin / codec::kFrameRawLimit];
-            writer.append(
-                {compressed, static_cast<std::uint32_t>(piece.size()), codec::FrameCodec::zstd});
-        } else {
-            writer.append(codec::make_frame_body(piece, nullptr, scratch));
-        }
-    }
-    writer.finish();
-}
-
 void store(const PreparedFile& file, const std::string& stanza, const PushTarget& target)
 {
     const Repository& repository = *target.repository;
@@ -171,12 +203,17 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
                     repository::to_string({file.name.name, file.digest, file.is_compressed}));
     const auto pending = repository.storage().create(path);
     if (!file.is_compressed && repository.cipher().type == codec::CipherType::none) {
-        pending->write(file.raw);
+        for (const PreparedFrame& frame : file.frames) {
+            pending->write(frame.body);
+        }
     } else {
-        const auto kind = is_segment_shaped(file.name.kind) ? codec::ObjectKind::wal
-                                                            : codec::ObjectKind::archive_file;
+        const auto kind = postgres::holds_wal(file.name.kind) ? codec::ObjectKind::wal
+                                                              : codec::ObjectKind::archive_file;
         codec::ObjectWriter writer(*pending, {kind, path}, repository.cipher());
-        write_frames(writer, file);
+        for (const PreparedFrame& frame : file.frames) {
+            writer.append({frame.body, frame.raw_size, frame.codec});
+        }
+        writer.finish();
     }
     try {
         pending->commit();
@@ -233,13 +270,12 @@ void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets
     }
     PreparedFile file;
     file.name = *wal_name;
-    file.raw = read_whole_file(options.path);
-    if (options.check_header && is_segment_shaped(file.name.kind)) {
+    FilePreparer(options, file).run(options.workers);
+    if (options.check_header && postgres::holds_wal(file.name.kind)) {
         for (const PushTarget& target : targets) {
-            check_header(file.name, file.raw, target.cluster);
+            check_header(file, target.cluster);
         }
     }
-    digest_and_compress(file, options.compress_level, options.workers);
     std::string failures;
     for (const PushTarget* target : find_missing(file, options, targets, failures)) {
         try {

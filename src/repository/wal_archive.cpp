@@ -10,6 +10,8 @@ namespace pgstrata::repository {
 namespace {
 
 constexpr std::size_t kHistoryLimit = 16U << 20U;
+// What a segment usually has; larger ones grow their buffer.
+constexpr std::size_t kReserveLimit = 16U << 20U;
 
 // The subdirectories of an archive that hold segments, ascending.
 std::vector<std::string>
@@ -38,22 +40,77 @@ std::vector<std::string> segments_in(const Repository& repository, const std::st
     return names;
 }
 
+std::string object_path(std::string_view stanza, ArchiveId id, const WalObjectName& name)
+{
+    return fmt::format("{}/{}", wal_directory(stanza, id, name.wal_name), to_string(name));
+}
+
 // An object without cipher and compression is the plain file itself.
-Buffer read_content(const Repository& repository,
+bool is_plain_file(const Repository& repository, const WalObjectName& name)
+{
+    return !name.is_compressed && repository.cipher().type == codec::CipherType::none;
+}
+
+codec::ObjectIdentity identity_of(const std::string& path, const WalObjectName& name)
+{
+    const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
+    const bool is_wal = wal_name && postgres::holds_wal(wal_name->kind);
+    return {is_wal ? codec::ObjectKind::wal : codec::ObjectKind::archive_file, path};
+}
+
+[[noreturn]] void raise_other_contents(const std::string& path)
+{
+    raise(ErrorCode::checksum,
+          "'{}' in the repository is damaged: its contents do not match its name",
+          path);
+}
+
+// Calls `use` with one stretch of the plain file after the other.
+template <typename Use>
+void read_stretches(const Repository& repository,
                     const std::string& path,
                     const WalObjectName& name,
-                    std::size_t limit)
+                    const Use& use)
 {
-    const bool is_plain_file =
-        !name.is_compressed && repository.cipher().type == codec::CipherType::none;
-    if (is_plain_file) {
-        return storage::read_file(repository.storage(), path, limit);
-    }
-    const bool is_wal = name.wal_name.size() == 24 || name.wal_name.ends_with(".partial");
-    const codec::ObjectKind kind =
-        is_wal ? codec::ObjectKind::wal : codec::ObjectKind::archive_file;
     const auto source = repository.storage().open(path);
-    return codec::read_object(*source, {kind, path}, repository.cipher(), limit);
+    Buffer stretch;
+    if (!is_plain_file(repository, name)) {
+        codec::ObjectReader reader(*source, identity_of(path, name), repository.cipher());
+        while (reader.next(stretch)) {
+            use(stretch.view());
+        }
+        return;
+    }
+    for (std::uint64_t offset = 0;; offset += stretch.size()) {
+        stretch.resize(codec::kFrameRawLimit);
+        stretch.resize(source->read_at(offset, stretch.span()));
+        if (stretch.empty()) {
+            return;
+        }
+        use(stretch.view());
+    }
+}
+
+// Whether the first stretch of a segment begins with the header it should have; nullopt when it is
+// none we know.
+std::optional<bool>
+has_right_header(ByteView stretch, const Cluster& cluster, const WalObjectName& name)
+{
+    const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
+    const auto segment =
+        wal_name ? postgres::parse_wal_segment(wal_name->segment, cluster.wal_segment_size)
+                 : std::nullopt;
+    if (!segment || !postgres::holds_wal(wal_name->kind) ||
+        stretch.size() < postgres::kWalHeaderSize) {
+        return std::nullopt;
+    }
+    try {
+        const postgres::WalHeader header = postgres::parse_wal_header(stretch);
+        return header.system_identifier == cluster.system_identifier &&
+               header.page_address == postgres::start_of(*segment, cluster.wal_segment_size);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
 }
 
 } // namespace
@@ -88,15 +145,60 @@ Buffer read_wal(const Repository& repository,
                 const WalObjectName& name,
                 std::size_t limit)
 {
-    const std::string path =
-        fmt::format("{}/{}", wal_directory(stanza, id, name.wal_name), to_string(name));
-    Buffer content = read_content(repository, path, name, limit);
-    if (wal_digest(codec::sha256(content)) != name.digest) {
-        raise(ErrorCode::checksum,
-              "'{}' in the repository is damaged: its contents do not match its name",
-              path);
+    const std::string path = object_path(stanza, id, name);
+    Buffer content;
+    content.reserve(std::min(limit, kReserveLimit));
+    codec::Sha256 digest;
+    read_stretches(repository, path, name, [&](ByteView stretch) {
+        if (content.size() + stretch.size() > limit) {
+            raise(
+                ErrorCode::format, "'{}' in the repository holds more than {} bytes", path, limit);
+        }
+        content.append(stretch);
+        digest.update(stretch);
+    });
+    if (wal_digest(digest.finish()) != name.digest) {
+        raise_other_contents(path);
     }
     return content;
+}
+
+void stream_wal(const Repository& repository,
+                std::string_view stanza,
+                const Cluster& cluster,
+                const WalObjectName& name,
+                Sink& out)
+{
+    const std::string path = object_path(stanza, cluster.id, name);
+    const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
+    const bool is_segment = wal_name && postgres::holds_wal(wal_name->kind);
+    const std::uint64_t limit = is_segment ? cluster.wal_segment_size : kHistoryLimit;
+    codec::Sha256 digest;
+    bool is_digested = is_plain_file(repository, name);
+    std::uint64_t size = 0;
+    read_stretches(repository, path, name, [&](ByteView stretch) {
+        if (size == 0) {
+            const auto is_right = has_right_header(stretch, cluster, name);
+            if (is_right == false) {
+                raise_other_contents(path);
+            }
+            is_digested = is_digested || !is_right;
+        }
+        size += stretch.size();
+        if (size > limit) {
+            raise(
+                ErrorCode::format, "'{}' in the repository holds more than {} bytes", path, limit);
+        }
+        if (is_digested) {
+            digest.update(stretch);
+        }
+        out.write(stretch);
+    });
+    const bool is_short =
+        wal_name && wal_name->kind == postgres::WalFileKind::segment && size != limit;
+    if (is_short || (is_digested && wal_digest(digest.finish()) != name.digest)) {
+        raise_other_contents(path);
+    }
 }
 
 WalRange wal_range(const Repository& repository, std::string_view stanza, ArchiveId id)

@@ -33,6 +33,12 @@ WalSegment last_segment_before(Timeline timeline, Lsn stop, std::uint32_t segmen
 
 enum class WalFileKind : std::uint8_t { segment, partial, history, backup };
 
+// Whether such a file is a segment of WAL, whole or begun.
+constexpr bool holds_wal(WalFileKind kind) noexcept
+{
+    return kind == WalFileKind::segment || kind == WalFileKind::partial;
+}
+
 // What archive_command and restore_command may be asked for, told by name alone.
 struct WalFileName {
     WalFileKind kind = WalFileKind::segment;

@@ -3,6 +3,7 @@
 
 #include "pgstrata/postgres/timeline_history.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/repository.hpp"
 
@@ -30,6 +31,16 @@ Buffer read_wal(const Repository& repository,
                 ArchiveId id,
                 const WalObjectName& name,
                 std::size_t limit);
+
+// The same for handing a file out: it goes to `out` frame by frame as it is read and nothing holds
+// the whole. A segment must begin with the header of `cluster` and of its own name; contents whose
+// frames carry no check of their own are held against the digest in the name. What was written when
+// it throws is not the file.
+void stream_wal(const Repository& repository,
+                std::string_view stanza,
+                const Cluster& cluster,
+                const WalObjectName& name,
+                Sink& out);
 
 struct WalRange {
     std::string first; // names of segments, empty when there are none

