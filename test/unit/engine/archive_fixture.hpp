@@ -51,7 +51,7 @@ struct ArchiveRun {
     void push(const std::string& name, std::string_view content)
     {
         options.path = directory / name;
-        write_file_durably(options.path, as_bytes(content));
+        std::ofstream(options.path, std::ios::binary | std::ios::trunc) << content;
         engine::push_wal(options, targets());
     }
 

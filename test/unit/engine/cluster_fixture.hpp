@@ -13,6 +13,7 @@
 #include "pgstrata/util/file_descriptor.hpp"
 
 #include <filesystem>
+#include <fstream>
 
 namespace pgstrata::test {
 
@@ -81,7 +82,8 @@ public:
     {
         const std::string file = directory_ / name;
         std::filesystem::create_directories(parent_of(file));
-        write_file_durably(file, as_bytes(content), 0600);
+        std::ofstream(file, std::ios::binary | std::ios::trunc) << content;
+        std::filesystem::permissions(file, std::filesystem::perms(0600));
     }
     void remove(const std::string& name) const { std::filesystem::remove(directory_ / name); }
     void resize(const std::string& name, std::uint64_t size) const
