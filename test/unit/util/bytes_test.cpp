@@ -58,3 +58,13 @@ TEST_CASE("numbers are loaded and stored at odd addresses", "[util][bytes]")
     CHECK(load<std::uint16_t>(bytes.data() + 3) == 0x0708);
     CHECK(bytes[11] == std::byte{0});
 }
+
+TEST_CASE("a buffer that was moved from is empty and can be used again", "[util][bytes]")
+{
+    Buffer first(100);
+    const Buffer second = std::move(first);
+    CHECK(second.size() == 100);
+    CHECK(first.empty()); // NOLINT(bugprone-use-after-move)
+    first.append(as_bytes("again"));
+    CHECK(as_text(first) == "again");
+}
