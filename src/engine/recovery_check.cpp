@@ -76,23 +76,28 @@ void check_time_target(const RecoveryInputs& inputs, const WalWindow& window)
     if (!uses_our_archive(inputs)) {
         return;
     }
-    const auto newest = newest_transaction_end(
+    const NewestTransactionEnd newest = newest_transaction_end(
         inputs.repository, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
-    if (!newest) {
+    if (!newest.time && !newest.is_proved_absent) {
         log::warn("the newest WAL in the archive holds no commit: whether the target time can be "
                   "reached is not known");
         return;
     }
-    const bool is_within = target.is_exclusive ? *newest >= target.time : *newest > target.time;
+    const bool is_within =
+        newest.time &&
+        (target.is_exclusive ? *newest.time >= target.time : *newest.time > target.time);
     if (!is_within) {
-        throw Error(
-            ErrorCode::backup_set_invalid,
-            fmt::format(
-                "target time '{}' cannot be reached: the last commit in the archive is of {}",
-                inputs.options.settings.target,
-                format_timestamp_microseconds(*newest)),
-            "recovery would fail; choose an earlier time, or --type=default to recover all there "
-            "is");
+        const std::string reason =
+            newest.time
+                ? fmt::format("the last commit in the archive is of {}",
+                              format_timestamp_microseconds(*newest.time))
+                : fmt::format("the archive holds no commit after backup {}", inputs.backup.label);
+        throw Error(ErrorCode::backup_set_invalid,
+                    fmt::format("target time '{}' cannot be reached: {}",
+                                inputs.options.settings.target,
+                                reason),
+                    "recovery would fail; choose an earlier time, or --type=default to recover "
+                    "all there is");
     }
 }
 

@@ -72,31 +72,38 @@ WalWindow find_wal_window(const repository::Repository& repository,
     return window;
 }
 
-std::optional<std::int64_t> newest_transaction_end(const repository::Repository& repository,
-                                                   const std::string& stanza,
-                                                   const repository::Cluster& cluster,
-                                                   const WalWindow& window,
-                                                   std::size_t depth)
+NewestTransactionEnd newest_transaction_end(const repository::Repository& repository,
+                                            const std::string& stanza,
+                                            const repository::Cluster& cluster,
+                                            const WalWindow& window,
+                                            std::size_t depth)
 {
-    for (std::size_t i = 0; i < std::min(depth, window.segments.size()); ++i) {
-        const WalSegment segment = window.segments[window.segments.size() - 1 - i];
+    const std::size_t count = window.segments.size();
+    Buffer
+        later; // the segment after the one that is searched: the last record may run over into it
+    for (std::size_t i = 0; i < std::min(depth, count); ++i) {
+        const WalSegment segment = window.segments[count - 1 - i];
         const std::string name = postgres::to_string(segment, cluster.wal_segment_size);
         const auto found = repository::find_wal(repository, stanza, cluster.id, name);
         if (found.size() != 1) {
-            return std::nullopt;
+            return {};
         }
-        const Buffer bytes = repository::read_wal(
+        Buffer bytes = repository::read_wal(
             repository, stanza, cluster.id, found.front(), cluster.wal_segment_size);
-        std::optional<std::int64_t> newest;
+        NewestTransactionEnd newest;
+        const auto note = [&](const postgres::WalRecord& record) {
+            newest.time = std::max(newest.time, postgres::transaction_end_time(record));
+        };
         postgres::WalReader reader(cluster.id.major, cluster.wal_segment_size);
-        reader.feed(segment, bytes, [&](const postgres::WalRecord& record) {
-            newest = std::max(newest, postgres::transaction_end_time(record));
-        });
-        if (newest) {
+        if (reader.feed(segment, bytes, note) && i != 0) {
+            reader.feed(window.segments[count - i], later, note);
+        }
+        if (newest.time) {
             return newest;
         }
+        later = std::move(bytes);
     }
-    return std::nullopt;
+    return {std::nullopt, count != 0 && depth >= count};
 }
 
 repository::TimelineTree read_timeline_tree(const repository::Repository& repository,

@@ -92,8 +92,15 @@ PackReader::OpenPack& PackReader::open(std::uint32_t pack)
         open_.erase(open_.begin());
     }
     const PackName& name = packs_.at(pack).name;
-    auto opened =
-        std::make_unique<OpenPack>(repository_, pack_path(stanza_, name.label, name.number));
+    const std::string path = pack_path(stanza_, name.label, name.number);
+    auto opened = std::make_unique<OpenPack>(repository_, path);
+    if (opened->source->size() != packs_.at(pack).size) {
+        raise(ErrorCode::checksum,
+              "'{}' in the repository is damaged: it has {} bytes instead of {}",
+              path,
+              opened->source->size(),
+              packs_.at(pack).size);
+    }
     return *open_.emplace(pack, std::move(opened)).first->second;
 }
 

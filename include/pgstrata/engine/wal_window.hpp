@@ -25,14 +25,17 @@ WalWindow find_wal_window(const repository::Repository& repository,
                           const std::vector<repository::WalStretch>& path,
                           std::uint32_t wal_segment_size);
 
-// The latest commit or abort time in the newest segments of the window, in microseconds since the
-// Unix epoch: what a time target must lie before. nullopt when the newest segments (at most
-// `depth`) hold no transaction end.
-std::optional<std::int64_t> newest_transaction_end(const repository::Repository& repository,
-                                                   const std::string& stanza,
-                                                   const repository::Cluster& cluster,
-                                                   const WalWindow& window,
-                                                   std::size_t depth);
+// The latest commit or abort time in the newest segments of the window: what a time target must lie before.
+struct NewestTransactionEnd {
+    std::optional<std::int64_t> time; // microseconds since the Unix epoch; unset when none was found
+    bool is_proved_absent = false;    // the whole window was read and holds none
+};
+// Reads at most `depth` segments, from the newest back.
+NewestTransactionEnd newest_transaction_end(const repository::Repository& repository,
+                                            const std::string& stanza,
+                                            const repository::Cluster& cluster,
+                                            const WalWindow& window,
+                                            std::size_t depth);
 
 // The histories of all timelines in the archive.
 repository::TimelineTree read_timeline_tree(const repository::Repository& repository,

@@ -63,7 +63,13 @@ struct Fixture {
 
     std::optional<std::int64_t> newest(std::size_t depth = 16) const
     {
-        return newest_transaction_end(*repository, kRestoreStanza, cluster, window, depth);
+        return newest_transaction_end(*repository, kRestoreStanza, cluster, window, depth).time;
+    }
+
+    bool is_proved_absent(std::size_t depth) const
+    {
+        return newest_transaction_end(*repository, kRestoreStanza, cluster, window, depth)
+            .is_proved_absent;
     }
 
     std::unique_ptr<storage::Storage> storage = storage::make_memory_storage();
@@ -240,6 +246,21 @@ TEST_CASE_METHOD(Fixture,
     CHECK(newest(3) == kServerEpoch + 4000);
     CHECK_FALSE(newest(2));
     CHECK_FALSE(newest(0));
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "that no transaction ended is proved by the whole window only",
+                 "[wal_window][bug-40]")
+{
+    WalBuilder builder;
+    builder.append_text("idle");
+    builder.append_switch();
+    builder.append_text("idle");
+    archive(builder);
+    REQUIRE(window.segments.size() == 2);
+    CHECK_FALSE(newest(2));
+    CHECK(is_proved_absent(2));
+    CHECK_FALSE(is_proved_absent(1));
 }
 
 TEST_CASE_METHOD(Fixture,
