@@ -175,6 +175,10 @@ ObjectReader::ObjectReader(const RandomSource& source,
     if (header[18] != static_cast<std::byte>(cipher.type)) {
         fail(ErrorCode::crypto, "it is not encrypted as this repository is");
     }
+    const std::size_t reserved = cipher.type == CipherType::none ? 5 + kSaltSize : 5;
+    if (!is_zero(ByteView(header).subspan(19, reserved))) {
+        fail(ErrorCode::checksum, "its header says what this version cannot say");
+    }
     if (cipher.type != CipherType::none) {
         const ByteView salt = ByteView(header).subspan(kSaltOffset, kSaltSize);
         cipher_ = make_cipher(cipher.type, derive_object_key(cipher.key, salt, identity_));

@@ -190,3 +190,17 @@ TEST_CASE("an object of a newer format is refused as such", "[codec][object][bug
         Error,
         HasCode(ErrorCode::version_not_supported));
 }
+
+TEST_CASE("bytes of the header that have no meaning yet must be zero", "[codec][object][bug-54]")
+{
+    const ObjectCipher cipher =
+        make_object_cipher(GENERATE(CipherType::none, CipherType::aes_256_gcm));
+    Buffer bytes = write_sample(cipher, "text", nullptr);
+    const std::size_t last = cipher.type == CipherType::none ? 55 : 23;
+    const auto at = GENERATE_COPY(as<std::size_t>(), 19, last);
+    bytes.span()[at] = std::byte{1};
+    store(bytes.data() + 56, xxh3_64(bytes.view().first(56)));
+    CHECK_THROWS_MATCHES(read_object(MemorySource(bytes), kIdentity, cipher, 100),
+                         Error,
+                         HasCode(ErrorCode::checksum));
+}
