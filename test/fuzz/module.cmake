@@ -1,0 +1,38 @@
+# Parsers of bytes from outside, each as libFuzzer wants it. With clang and PGSTRATA_FUZZ they are fuzzers;
+# else a small driver replays the corpus and a fixed number of mutations of it, always the same ones.
+option(PGSTRATA_FUZZ "Build the fuzzers with libFuzzer (clang)" OFF)
+
+add_library(fuzz_driver STATIC fuzz/driver.cpp fuzz/mutation.cpp)
+target_include_directories(fuzz_driver PRIVATE "${PROJECT_SOURCE_DIR}/test" "${PROJECT_SOURCE_DIR}/include")
+target_link_libraries(fuzz_driver PRIVATE pgstrata_options fmt::fmt)
+
+# pgstrata_fuzz(manifest USES repository MUTATIONS 2000): fuzz/manifest_fuzz.cpp with fuzz/corpus/manifest
+function(pgstrata_fuzz name)
+  cmake_parse_arguments(PARSE_ARGV 1 ARG "" "MUTATIONS" "USES")
+  list(TRANSFORM ARG_USES PREPEND "pgstrata::")
+  add_executable(fuzz-${name} fuzz/${name}_fuzz.cpp)
+  target_include_directories(fuzz-${name} PRIVATE "${PROJECT_SOURCE_DIR}/test" "${PROJECT_SOURCE_DIR}/src")
+  target_link_libraries(fuzz-${name} PRIVATE pgstrata_options ${ARG_USES})
+  set(corpus "${PROJECT_SOURCE_DIR}/test/fuzz/corpus/${name}")
+  if(PGSTRATA_FUZZ)
+    target_link_options(fuzz-${name} PRIVATE -fsanitize=fuzzer)
+    add_test(NAME fuzz-${name} COMMAND fuzz-${name} -runs=0 "${corpus}")
+  else()
+    target_link_libraries(fuzz-${name} PRIVATE fuzz_driver)
+    add_test(NAME fuzz-${name} COMMAND fuzz-${name} ${ARG_MUTATIONS} "${corpus}")
+  endif()
+  set_tests_properties(fuzz-${name} PROPERTIES TIMEOUT 120)
+endfunction()
+
+pgstrata_fuzz(command_line USES config MUTATIONS 2000)
+pgstrata_fuzz(control_file USES postgres MUTATIONS 5000)
+pgstrata_fuzz(document USES repository MUTATIONS 5000)
+pgstrata_fuzz(ini_file USES config MUTATIONS 5000)
+pgstrata_fuzz(lock_file USES engine MUTATIONS 25)
+pgstrata_fuzz(manifest USES repository MUTATIONS 5000)
+pgstrata_fuzz(object USES codec MUTATIONS 5000)
+pgstrata_fuzz(page_map USES repository MUTATIONS 20000)
+pgstrata_fuzz(timeline_history USES postgres MUTATIONS 5000)
+pgstrata_fuzz(wal_body USES postgres MUTATIONS 5000)
+pgstrata_fuzz(wal_header USES postgres MUTATIONS 20000)
+pgstrata_fuzz(wal_segment USES postgres MUTATIONS 500)
