@@ -121,11 +121,12 @@ run_unit() { # PRESET
     return "$status"
 }
 
-# The two halves run side by side; each has its own clusters.
+# The two halves run side by side; each has its own clusters. The session of the program is tested by itself.
 run_integration() {
     local status=0
     run_integration_half '[main-path]' >"$logs/integration-1.part" 2>&1 &
     run_integration_half '~[main-path]' || status=1
+    timeout -k 10 300 build/release/test/integration-session || status=1
     wait $! || status=1
     cat "$logs/integration-1.part"
     rm -f "$logs/integration-1.part"
@@ -161,6 +162,6 @@ stage man lint_man_pages
 stage tidy scripts/check-tidy
 test_stage unit-release "$(unit_programs release | wc -l)" run_unit release
 test_stage unit-asan "$(unit_programs asan | wc -l)" run_unit asan
-test_stage integration 2 run_integration
+test_stage integration 3 run_integration
 test_stage asan-main-path 1 run_asan_main_path
 finish

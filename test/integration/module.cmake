@@ -24,3 +24,12 @@ target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${X
 target_compile_definitions(integration PRIVATE
   PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata")
 target_link_libraries(integration PRIVATE pgstrata_options catch_main nlohmann_json::nlohmann_json)
+
+# The one module that cannot be tested without a server.
+add_executable(integration-session
+  integration/session_test.cpp
+  support/cluster.cpp
+  support/process.cpp
+  support/tester.cpp)
+target_include_directories(integration-session PRIVATE "${PROJECT_SOURCE_DIR}/test")
+target_link_libraries(integration-session PRIVATE pgstrata_options catch_main pgstrata::postgres)
