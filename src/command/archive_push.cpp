@@ -14,8 +14,6 @@ namespace pgstrata::command {
 
 namespace {
 
-constexpr const char* kFailures = "archive-push command encountered error(s):";
-
 bool is_working_directory(const std::string& directory)
 {
     struct stat here {};
@@ -87,21 +85,6 @@ void check_identities(const config::Config& config, const std::vector<engine::Pu
     }
 }
 
-// Returns what went wrong in some of the targets.
-std::string push(const engine::PushOptions& options, const std::vector<engine::PushTarget>& targets)
-{
-    try {
-        engine::push_wal(options, targets);
-    } catch (const Error& error) {
-        const std::string_view text = error.what();
-        if (error.code() == ErrorCode::command && text.starts_with(kFailures)) {
-            return std::string(text.substr(std::string_view(kFailures).size()));
-        }
-        throw;
-    }
-    return {};
-}
-
 } // namespace
 
 int run_archive_push(const config::Config& config)
@@ -121,10 +104,13 @@ int run_archive_push(const config::Config& config)
         raise_no_repository(failures);
     }
     check_identities(config, targets);
-    failures += push(options, targets);
+    for (const engine::PushFailure& failure : engine::push_wal(options, targets)) {
+        failures += "\n" + describe_failure(failure.index, failure.error);
+    }
     if (!failures.empty()) {
-        throw Error(
-            ErrorCode::command, kFailures + failures, "PostgreSQL keeps the file and tries again");
+        throw Error(ErrorCode::command,
+                    "archive-push command encountered error(s):" + failures,
+                    "PostgreSQL keeps the file and tries again");
     }
     log::info("pushed WAL file '{}' to the archive", file_name(options.path));
     return 0;

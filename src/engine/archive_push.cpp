@@ -225,17 +225,12 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
     }
 }
 
-std::string describe_failure(const PushTarget& target, const Error& error)
-{
-    return fmt::format("\nrepo{}: [{:03}] {}", target.index, error.exit_status(), error.what());
-}
-
 // The targets that have yet to get the file. What keeps one from telling is added to `failures`:
 // the others get it all the same.
 std::vector<const PushTarget*> find_missing(const PreparedFile& file,
                                             const PushOptions& options,
                                             const std::vector<PushTarget>& targets,
-                                            std::string& failures)
+                                            std::vector<PushFailure>& failures)
 {
     std::vector<const PushTarget*> missing;
     for (const PushTarget& target : targets) {
@@ -253,7 +248,7 @@ std::vector<const PushTarget*> find_missing(const PreparedFile& file,
             if (error.code() == ErrorCode::archive_duplicate) {
                 throw;
             }
-            failures += describe_failure(target, error);
+            failures.push_back({target.index, error});
         }
     }
     return missing;
@@ -261,7 +256,8 @@ std::vector<const PushTarget*> find_missing(const PreparedFile& file,
 
 } // namespace
 
-void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets)
+std::vector<PushFailure> push_wal(const PushOptions& options,
+                                  const std::vector<PushTarget>& targets)
 {
     const std::string name(file_name(options.path));
     const auto wal_name = postgres::parse_wal_file_name(name);
@@ -276,19 +272,15 @@ void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets
             check_header(file, target.cluster);
         }
     }
-    std::string failures;
+    std::vector<PushFailure> failures;
     for (const PushTarget* target : find_missing(file, options, targets, failures)) {
         try {
             store(file, options.stanza, *target);
         } catch (const Error& error) {
-            failures += describe_failure(*target, error);
+            failures.push_back({target->index, error});
         }
     }
-    if (!failures.empty()) {
-        throw Error(ErrorCode::command,
-                    fmt::format("archive-push command encountered error(s):{}", failures),
-                    "PostgreSQL keeps the file and tries again");
-    }
+    return failures;
 }
 
 } // namespace pgstrata::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/util/error.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -26,13 +27,18 @@ struct PushOptions {
     std::size_t workers = 1;
 };
 
-// Stores one WAL file (segment, .partial, .history or .backup) in all targets; each has it durably
-// when this returns. The file is read once. A file that is already there with the same contents is
-// left as it is. Throws Error(parameter_invalid) for a name that is none of PostgreSQL's,
-// Error(archive_mismatch) when the header names another cluster, version or place, Error(format)
-// for a file of the wrong size, Error(archive_duplicate) when a target has other contents under the
-// name (then nothing is written anywhere), and Error(command) when some targets failed: the others
-// have the file all the same.
-void push_wal(const PushOptions& options, const std::vector<PushTarget>& targets);
+struct PushFailure {
+    unsigned index = 1; // of the target
+    Error error;
+};
+
+// Stores one WAL file (segment, .partial, .history or .backup) in all targets; those that are not
+// among the failures that it returns have it durably. The file is read once. A file that is already
+// there with the same contents is left as it is. Throws Error(parameter_invalid) for a name that is
+// none of PostgreSQL's, Error(archive_mismatch) when the header names another cluster, version or
+// place, Error(format) for a file of the wrong size, and Error(archive_duplicate) when a target has
+// other contents under the name: then nothing is written anywhere.
+[[nodiscard]] std::vector<PushFailure> push_wal(const PushOptions& options,
+                                                const std::vector<PushTarget>& targets);
 
 } // namespace pgstrata::engine

@@ -52,7 +52,13 @@ struct ArchiveRun {
     {
         options.path = directory / name;
         std::ofstream(options.path, std::ios::binary | std::ios::trunc) << content;
-        engine::push_wal(options, targets());
+        for (const engine::PushFailure& failure : engine::push_wal(options, targets())) {
+            raise(ErrorCode::command,
+                  "repo{}: [{:03}] {}",
+                  failure.index,
+                  failure.error.exit_status(),
+                  failure.error.what());
+        }
     }
 
     // "(none)" when the file is proved absent.
