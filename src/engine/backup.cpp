@@ -250,6 +250,11 @@ private:
             is_online() ? manifest_.header.start_lsn.value + kLsnMargin : 0;
         copy.page_size = control_.page_size;
         copy.segment_pages = control_.segment_pages;
+        if (is_online()) {
+            // A query that needs an answer: a backup that can never be stopped need not be copied
+            // to its end.
+            copy.check_source = [this] { session_->current_lsn(); };
+        }
         return copy;
     }
 

@@ -25,6 +25,8 @@ namespace {
 using repository::ContentKind;
 using repository::ManifestFile;
 
+constexpr std::uint64_t kSourceCheckInterval = 2000; // milliseconds
+
 // A large relation file that several workers read at once.
 struct SharedFile {
     std::once_flag opened;
@@ -101,7 +103,8 @@ public:
     {
     }
 
-    void run(const std::stop_token& token)
+    // Worker 0 runs on the caller's thread and is the one that may use what the caller owns.
+    void run(std::size_t worker, const std::stop_token& token)
     {
         const std::vector<CopyUnit>& units = state_.plan.units;
         for (std::size_t i = state_.next_unit++; i < units.size(); i = state_.next_unit++) {
@@ -109,12 +112,24 @@ public:
                 return;
             }
             check_cancelled();
+            if (worker == 0) {
+                check_source();
+            }
             copy(units[i]);
         }
         packer_.finish();
     }
 
 private:
+    void check_source()
+    {
+        const std::uint64_t now = monotonic_milliseconds();
+        if (options_.check_source && now - source_checked_ >= kSourceCheckInterval) {
+            source_checked_ = now;
+            options_.check_source();
+        }
+    }
+
     void copy(const CopyUnit& unit)
     {
         ManifestFile& file = state_.manifest.files[unit.file];
@@ -300,6 +315,7 @@ private:
     PageReader reader_;
     FramePacker packer_;
     Buffer buffer_;
+    std::uint64_t source_checked_ = monotonic_milliseconds();
 };
 
 void prepare_shared_files(CopyState& state)
@@ -325,7 +341,7 @@ CopyResult copy_files(const CopyOptions& options,
     prepare_shared_files(state);
     run_workers(options.workers, [&](std::size_t worker, const std::stop_token& token) {
         log::set_process_number(static_cast<unsigned>(worker + 1));
-        CopyWorker(state, packs).run(token);
+        CopyWorker(state, packs).run(worker, token);
         log::set_process_number(0);
     });
     return {{state.is_vanished.begin(), state.is_vanished.end()}, state.bytes};

@@ -14,9 +14,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Copying this much at this level takes long enough to be interrupted.
-const std::vector<std::string> kSlowBackup{
-    "backup", "--type=full", "--compress-type=zst", "--compress-level=19", "--process-max=1"};
+// Copying this much at this level takes long enough to be interrupted; small packs show soon that
+// it has begun.
+const std::vector<std::string> kSlowBackup{"backup",
+                                           "--type=full",
+                                           "--compress-type=zst",
+                                           "--compress-level=19",
+                                           "--process-max=1",
+                                           "--repo1-pack-size=1MiB"};
 
 void load_slow_data(Site& site)
 {
@@ -109,6 +114,25 @@ TEST_CASE("after a killed backup the next one works and only it is listed",
     restored.start();
     restored.wait_until_promoted();
     CHECK(restored.sql("SELECT sum(hashtext(text)) FROM slow") == sum);
+}
+
+TEST_CASE("a backup whose server dies ends soon, leaves nothing, and the next one works",
+          "[backup][bug-14]")
+{
+    Site site;
+    load_slow_data(site);
+    auto backup = site.start(kSlowBackup);
+    wait_for_copy(site, backup);
+
+    site.cluster().kill();
+    const auto ended = backup.wait();
+
+    CHECK(ended.status == 56);
+    CHECK(site.labels().empty());
+    CHECK(site.objects("backup/main/").empty());
+    site.cluster().start();
+    site.backup();
+    CHECK(site.labels().size() == 1);
 }
 
 TEST_CASE("a damaged page is reported and the backup succeeds", "[backup][bug-12]")

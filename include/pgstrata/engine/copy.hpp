@@ -6,6 +6,7 @@
 #include "pgstrata/postgres/page.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,9 @@ struct CopyOptions {
     postgres::PageCheck page_check;
     std::uint32_t page_size = 8192;
     std::uint32_t segment_pages = 131072;
+    // Called on the caller's thread every few seconds; throws when going on has no sense, such as
+    // when the server has died.
+    std::function<void()> check_source;
 };
 
 // Reads what the plan names into packs and completes the manifest's file entries. Files that
