@@ -73,8 +73,7 @@ private:
             out_.append(codec::make_frame_body(frame, &compressor_, scratch_));
             done += frame.size();
         }
-        std::memmove(pending_.data(), pending_.data() + done, pending_.size() - done);
-        pending_.resize(pending_.size() - done);
+        pending_.drop_front(done);
     }
 
     codec::ObjectWriter& out_;
@@ -138,8 +137,7 @@ private:
 
     void refill()
     {
-        std::memmove(pending_.data(), pending_.data() + position_, pending_.size() - position_);
-        pending_.resize(pending_.size() - position_);
+        pending_.drop_front(position_);
         position_ = 0;
         if (!in_.next(frame_)) {
             raise(ErrorCode::format, "{} is invalid: it ends too early", what_);

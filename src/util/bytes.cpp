@@ -39,6 +39,14 @@ void Buffer::resize(std::size_t size)
     size_ = size;
 }
 
+void Buffer::drop_front(std::size_t count) noexcept
+{
+    if (count != 0) {
+        std::memmove(data_.get(), data_.get() + count, size_ - count);
+        size_ -= count;
+    }
+}
+
 void Buffer::append(ByteView bytes)
 {
     if (bytes.empty()) {

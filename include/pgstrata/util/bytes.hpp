@@ -91,6 +91,8 @@ public:
     void reserve(std::size_t capacity);
     void clear() noexcept { size_ = 0; }
     void append(ByteView bytes);
+    // Removes the first `count` bytes and moves the others to the front.
+    void drop_front(std::size_t count) noexcept;
 
     MutableBytes span() noexcept { return {data_.get(), size_}; }
     ByteView view() const noexcept { return {data_.get(), size_}; }

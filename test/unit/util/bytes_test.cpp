@@ -68,3 +68,14 @@ TEST_CASE("a buffer that was moved from is empty and can be used again", "[util]
     first.append(as_bytes("again"));
     CHECK(as_text(first) == "again");
 }
+
+TEST_CASE("what is dropped from the front of a buffer makes way for the rest", "[util][bytes]")
+{
+    Buffer buffer;
+    buffer.drop_front(0);
+    buffer.append(as_bytes("front and rest"));
+    buffer.drop_front(10);
+    CHECK(as_text(buffer) == "rest");
+    buffer.drop_front(4);
+    CHECK(buffer.empty());
+}
