@@ -64,6 +64,23 @@ private:
     std::vector<std::uint32_t> groups_;
 };
 
+// The complete backups, ascending by label. One that cannot be read must not keep the others from
+// being restored.
+std::vector<BackupSummary> readable_backups(const Repository& repository, const std::string& stanza)
+{
+    std::vector<BackupSummary> backups;
+    for (const std::string& label : repository::list_labels(repository, stanza)) {
+        try {
+            if (auto summary = repository::read_summary(repository, stanza, label)) {
+                backups.push_back(std::move(*summary));
+            }
+        } catch (const Error& error) {
+            log::warn("backup {} is passed over: {}", label, error.what());
+        }
+    }
+    return backups;
+}
+
 class RestoreRun : NonCopyable {
 public:
     RestoreRun(const RestoreOptions& options, const std::vector<RestoreSource>& sources)
@@ -136,15 +153,33 @@ private:
                     has_target ? "choose a later target, or a backup of another repository" : "");
     }
 
+    // A backup would fit if it were not for the timeline that was asked for.
+    void check_timeline_is_the_reason(const std::vector<BackupSummary>& backups) const
+    {
+        repository::RecoveryTarget target = options_.target;
+        target.follow = repository::RecoveryTarget::Follow::newest;
+        if (options_.target.follow == repository::RecoveryTarget::Follow::number &&
+            repository::choose_backup(backups, target, tree_) != nullptr) {
+            throw Error(ErrorCode::db_mismatch,
+                        fmt::format("timeline {} cannot be reached from any backup that fits",
+                                    options_.target.timeline),
+                        "is its history file in the archive? without --target-timeline the newest "
+                        "one is taken");
+        }
+    }
+
     bool choose_backup_in(const RestoreSource& source)
     {
         const Repository& repository = *source.repository;
         const repository::Cluster cluster = current_cluster(repository, options_.stanza);
-        const auto backups = repository::list_backups(repository, options_.stanza);
+        const auto backups = readable_backups(repository, options_.stanza);
         tree_ = read_timeline_tree(repository, options_.stanza, cluster.id);
         const BackupSummary* chosen = nullptr;
         if (options_.set.empty()) {
             chosen = repository::choose_backup(backups, options_.target, tree_);
+            if (chosen == nullptr) {
+                check_timeline_is_the_reason(backups);
+            }
             if (chosen != nullptr && chosen->archive_id != cluster.id) {
                 throw Error(
                     ErrorCode::backup_set_invalid,

@@ -78,11 +78,6 @@ TEST_CASE_METHOD(Refused, "without a fitting backup the restore is refused", "[r
         set_target(RecoveryType::lsn, "0/3000FF");
         options.target.lsn = postgres::Lsn{0x3000FF};
     }
-    SECTION("none on the timeline")
-    {
-        options.target.follow = repository::RecoveryTarget::Follow::number;
-        options.target.timeline = 2;
-    }
     check_refused(ErrorCode::backup_set_invalid);
 }
 
@@ -263,4 +258,25 @@ TEST_CASE_METHOD(Refused, "what is in the way is refused without force", "[resto
     store_all();
     options.is_forced = false;
     check_refused(ErrorCode::path_not_empty);
+}
+
+TEST_CASE_METHOD(Refused,
+                 "a timeline that no backup reaches is the reason that is given",
+                 "[restore][bug-21]")
+{
+    store_all();
+    options.target.follow = repository::RecoveryTarget::Follow::number;
+    options.target.timeline = 77;
+    check_refused(ErrorCode::db_mismatch);
+}
+
+TEST_CASE_METHOD(Restorable,
+                 "a backup whose summary is damaged does not keep the others from being restored",
+                 "[restore][bug-47]")
+{
+    store_all();
+    const std::string newer = "20991231-000000F";
+    storage::write_file(*storage, repository::summary_path(kRestoreStanza, newer), as_bytes("{"));
+
+    CHECK(restore().label == manifest.header.label);
 }
