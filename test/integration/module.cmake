@@ -7,14 +7,20 @@ endif()
 add_executable(integration
   integration/archive_test.cpp
   integration/backup_test.cpp
+  integration/check_test.cpp
+  integration/command_test.cpp
   integration/damage_test.cpp
   integration/full_disk_test.cpp
   integration/harness_test.cpp
   integration/info_test.cpp
   integration/main_path_test.cpp
   integration/offline_backup_test.cpp
+  integration/repository_files_test.cpp
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
+  integration/secrets_test.cpp
+  integration/stanza_test.cpp
+  integration/two_repositories_test.cpp
   support/cluster.cpp
   support/data_directory_comparison.cpp
   support/process.cpp

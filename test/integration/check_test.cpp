@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/site.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+
+using namespace pgstrata::test;
+using Catch::Contains;
+
+namespace {
+
+constexpr const char* kShortWait = "--archive-timeout=3s";
+
+// A site whose server has a setting in place of the harness's.
+struct ChangedSite {
+    explicit ChangedSite(const std::string& setting)
+    {
+        site.cluster().add_setting(setting);
+        site.cluster().start();
+        site.must({"stanza-create"});
+    }
+    Site site{{.is_ready = false}};
+};
+
+std::size_t count_segments(const Site& site)
+{
+    const auto objects = site.objects("archive/main/15-1/0000000100000000/");
+    return static_cast<std::size_t>(std::count_if(
+        objects.begin(), objects.end(), [](const auto& name) { return name.ends_with(".zst"); }));
+}
+
+} // namespace
+
+TEST_CASE("check brings a new segment into the archive and says where it is", "[check]")
+{
+    Site site;
+    const auto before = count_segments(site);
+
+    const auto result = site.must({"check", "--log-level-console=info"});
+
+    CHECK(count_segments(site) > before);
+    CHECK_THAT(result.out, Contains("successfully archived to '" + site.repository()));
+    CHECK_THAT(result.out, Contains("check command end: completed successfully"));
+}
+
+TEST_CASE("check without a stanza checks those of the configuration", "[check]")
+{
+    Site site;
+    const auto before = count_segments(site);
+
+    const auto result = run_process({program_under_test(),
+                                     "--config=" + site.configuration(),
+                                     "--log-level-console=info",
+                                     "check"});
+
+    CHECK(result.status == 0);
+    CHECK_THAT(result.out, Contains("check stanza 'main'"));
+    CHECK(count_segments(site) > before);
+}
+
+TEST_CASE("check tells what is missing", "[check]")
+{
+    Site site({.is_ready = false});
+
+    const auto no_server = site.run({"check"});
+    CHECK(no_server.status == 27);
+    CHECK_THAT(no_server.text(), Contains("no database found") && Contains("HINT:"));
+
+    site.cluster().start();
+    const auto no_stanza = site.run({"check"});
+    CHECK(no_stanza.status == 55);
+    CHECK_THAT(no_stanza.text(), Contains("has stanza-create been run"));
+
+    CHECK(site.run({"check", "--stanza=other"}).status == 31); // there is one already
+    const auto unknown = run_process(
+        {program_under_test(), "--config=" + site.configuration(), "--stanza=other", "check"});
+    CHECK(unknown.status == 37);
+    CHECK_THAT(unknown.text(), Contains("does this stanza exist?"));
+}
+
+TEST_CASE("check refuses settings with which nothing would be archived", "[check][bug-59]")
+{
+    const auto& [line, status, hint] = GENERATE(table<std::string, int, std::string>(
+        {{"archive_mode = off", 87, "set archive_mode = on"},
+         {"archive_mode = always", 67, "--no-archive-mode-check"},
+         {"archive_command = '/bin/true'", 68, "set archive_command = 'pgstrata"},
+         {"archive_command = ''", 68, "set archive_command = 'pgstrata"}}));
+    CAPTURE(line);
+    ChangedSite changed(line);
+
+    const auto result = changed.site.run({"check", kShortWait});
+
+    CHECK(result.status == status);
+    CHECK_THAT(result.text(), Contains(hint));
+}
+
+TEST_CASE("check names the likely cause when WAL does not arrive", "[check][bug-59]")
+{
+    const auto& [command, cause] = GENERATE(table<std::string, std::string>(
+        {{"/bin/false pgstrata", "failed archive commands"},
+         {"/bin/true pgstrata", "does archive_command use this repository"},
+         {"sleep 20; false pgstrata", "is the archiver slow?"}}));
+    CAPTURE(command);
+    ChangedSite changed("archive_command = '" + command + "'");
+
+    const auto result = changed.site.run({"check", kShortWait});
+
+    CHECK(result.status == 82);
+    CHECK_THAT(result.text(), Contains("was not archived to repo1 within 3 s"));
+    CHECK_THAT(result.text(), Contains(cause));
+}
+
+TEST_CASE("check waits for WAL whatever it is told about settings", "[check][bug-59]")
+{
+    ChangedSite changed("archive_command = '/bin/true'");
+
+    CHECK(changed.site.run({"check", kShortWait, "--no-archive-check"}).status == 82);
+}
+
+TEST_CASE("check of a standby switches nothing", "[check]")
+{
+    Site site;
+    site.backup();
+    auto standby = site.restore({"--type=standby"});
+    standby.start();
+    const auto before = count_segments(site);
+
+    const auto result = site.run({"check",
+                                  "--no-archive-check", // the harness has archiving off here
+                                  "--log-level-console=info",
+                                  "--pg1-path=" + standby.data_directory(),
+                                  "--pg1-port=" + std::to_string(standby.port()),
+                                  "--pg1-socket-path=" + standby.socket_directory()});
+
+    CHECK(result.status == 0);
+    CHECK_THAT(result.out, Contains("because this is a standby"));
+    CHECK(count_segments(site) == before);
+}
+
+TEST_CASE("check notices a server that is not the configured one", "[check]")
+{
+    Site site;
+    Cluster other({.own_identity = true});
+    other.start();
+
+    const auto result =
+        site.run({"check", kShortWait, "--pg1-socket-path=" + other.socket_directory()});
+
+    CHECK(result.status == 58);
+}
