@@ -39,6 +39,7 @@ if [ -z "${PGSTRATA_DEMO_DIR:-}" ]; then
 fi
 
 dir=$PGSTRATA_DEMO_DIR
+export -n PGSTRATA_DEMO_DIR # to pgstrata its name looks like that of an option
 data=$dir/data
 bin=/usr/lib/postgresql/15/bin
 pgstrata=$dir/$(basename "${PGSTRATA:-pgstrata}")
@@ -67,7 +68,7 @@ mkdir "$dir/repository" "$dir/log" "$dir/lock" "$dir/spool"
 cat >"$dir/pgstrata.conf" <<CONF
 [global]
 repo1-path=$dir/repository
-repo1-retention-full=2
+repo1-retention-full=9999999
 log-path=$dir/log
 lock-path=$dir/lock
 spool-path=$dir/spool
@@ -111,7 +112,7 @@ echo "    after:  $(query "SELECT count(*) FROM pgbench_accounts" 2>&1 || true)"
 
 say "7. Restore to the moment before: stop the server, restore, start it"
 "$bin/pg_ctl" -D "$data" -m fast -w stop >/dev/null
-backup_tool restore --delta --type=time "--target=$target" --target-action=promote
+backup_tool restore --force --type=time "--target=$target" --target-action=promote
 "$bin/pg_ctl" -D "$data" -l "$dir/server.log" -w start >/dev/null
 for _ in $(seq 300); do
     [ "$(query "SELECT pg_is_in_recovery()" 2>/dev/null)" != f ] || break
