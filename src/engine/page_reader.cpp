@@ -22,7 +22,9 @@ bool PageReader::is_bad_after_rereads(int fd,
     for (int attempt = 0; attempt < kRereads; ++attempt) {
         sleep_milliseconds(kRereadPause);
         if (pread_fully(fd, page, offset, path) != page.size()) {
-            return false; // truncated meanwhile: what is there is not part of the relation any more
+            // Truncated meanwhile: what was there is no part of the relation any more.
+            std::memset(page.data(), 0, page.size());
+            return false;
         }
         if (postgres::check_page(page, block, options_.page_check) != postgres::PageState::bad) {
             return false;

@@ -91,15 +91,18 @@ PackReader::OpenPack& PackReader::open(std::uint32_t pack)
     if (open_.size() >= kOpenPacks) {
         open_.erase(open_.begin());
     }
-    const PackName& name = packs_.at(pack).name;
+    if (pack >= packs_.size()) {
+        raise(ErrorCode::format, "the manifest has no pack {}, but something lies in it", pack);
+    }
+    const PackName& name = packs_[pack].name;
     const std::string path = pack_path(stanza_, name.label, name.number);
     auto opened = std::make_unique<OpenPack>(repository_, path);
-    if (opened->source->size() != packs_.at(pack).size) {
+    if (opened->source->size() != packs_[pack].size) {
         raise(ErrorCode::checksum,
               "'{}' in the repository is damaged: it has {} bytes instead of {}",
               path,
               opened->source->size(),
-              packs_.at(pack).size);
+              packs_[pack].size);
     }
     return *open_.emplace(pack, std::move(opened)).first->second;
 }
