@@ -83,9 +83,8 @@ void check_time_target(const RecoveryInputs& inputs, const WalWindow& window)
                   "reached is not known");
         return;
     }
-    const bool is_within =
-        newest.time &&
-        (target.is_exclusive ? *newest.time >= target.time : *newest.time > target.time);
+    const bool is_within = newest.time && (target.is_exclusive ? *newest.time >= target.time
+                                                               : *newest.time > target.time);
     if (!is_within) {
         const std::string reason =
             newest.time

@@ -25,10 +25,12 @@ WalWindow find_wal_window(const repository::Repository& repository,
                           const std::vector<repository::WalStretch>& path,
                           std::uint32_t wal_segment_size);
 
-// The latest commit or abort time in the newest segments of the window: what a time target must lie before.
+// The latest commit or abort time in the newest segments of the window: what a time target must lie
+// before.
 struct NewestTransactionEnd {
-    std::optional<std::int64_t> time; // microseconds since the Unix epoch; unset when none was found
-    bool is_proved_absent = false;    // the whole window was read and holds none
+    std::optional<std::int64_t>
+        time;                      // microseconds since the Unix epoch; unset when none was found
+    bool is_proved_absent = false; // the whole window was read and holds none
 };
 // Reads at most `depth` segments, from the newest back.
 NewestTransactionEnd newest_transaction_end(const repository::Repository& repository,
