@@ -73,10 +73,12 @@ bool get(const config::Config& config, const engine::GetOptions& options)
         return true;
     }
     if (!failures.empty()) {
-        throw Error(ErrorCode::repo_invalid,
-                    fmt::format("unable to get {}: not every repository could be asked:{}",
-                                options.wal_name,
-                                failures));
+        throw Error(
+            ErrorCode::repo_invalid,
+            fmt::format("unable to get {}: not every repository could be asked:{}",
+                        options.wal_name,
+                        failures),
+            "when that repository is gone for good, restore with --repo=N and only N is asked");
     }
     return false;
 }
