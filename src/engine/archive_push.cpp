@@ -18,7 +18,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-using postgres::WalFileKind;
 using repository::Repository;
 
 constexpr std::uint64_t kFileLimit = std::uint64_t{1} << 30U;

@@ -163,7 +163,7 @@ private:
         file.size = 0;
     }
 
-    void set_bad_pages(ManifestFile& file, std::vector<std::uint32_t> pages)
+    static void set_bad_pages(ManifestFile& file, std::vector<std::uint32_t> pages)
     {
         if (!pages.empty()) {
             std::ranges::sort(pages);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 
@@ -34,7 +35,7 @@ using repository::RecoveryType;
 using repository::Repository;
 
 constexpr std::string_view kAutoConf = "postgresql.auto.conf";
-constexpr std::string_view kSignals[] = {"recovery.signal", "standby.signal"};
+constexpr std::array<std::string_view, 2> kSignals = {"recovery.signal", "standby.signal"};
 
 // Where a name of the manifest leads on this host. Only root can give files away.
 class Owners {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -226,7 +227,7 @@ void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& ke
     }
     // What shows that force may be used here goes last, so that a clearing that is cut off can be
     // repeated.
-    const std::string signs[] = {"PG_VERSION", std::string(kRestoreMarker)};
+    const std::array<std::string, 2> signs = {"PG_VERSION", std::string(kRestoreMarker)};
     std::vector<std::string> keep_longer = keep;
     keep_longer.insert(keep_longer.end(), std::begin(signs), std::end(signs));
     for (const std::string& root : roots) {
