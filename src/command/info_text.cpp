@@ -176,8 +176,9 @@ std::vector<Database> collect_databases(const InfoStanza& stanza)
     std::erase_if(databases, [](const Database& database) {
         return !database.is_current && database.wal.first.empty() && database.backups.empty();
     });
-    std::ranges::stable_partition(databases,
-                                  [](const Database& database) { return !database.is_current; });
+    std::stable_partition(databases.begin(), databases.end(), [](const Database& database) {
+        return !database.is_current;
+    });
     for (Database& database : databases) {
         std::ranges::stable_sort(database.backups, {}, [](const InfoBackup& backup) {
             return backup.summary.stop_time;
