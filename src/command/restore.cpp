@@ -9,6 +9,7 @@
 #include "pgstrata/util/time.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace pgstrata::command {
@@ -24,17 +25,15 @@ struct TypeRow {
     RecoveryType type;
 };
 
-constexpr TypeRow kTypes[] = {
-    {"default", RecoveryType::standard},
-    {"immediate", RecoveryType::immediate},
-    {"lsn", RecoveryType::lsn},
-    {"name", RecoveryType::name},
-    {"time", RecoveryType::time},
-    {"xid", RecoveryType::xid},
-    {"preserve", RecoveryType::preserve},
-    {"standby", RecoveryType::standby},
-    {"none", RecoveryType::none},
-};
+constexpr std::array<TypeRow, 9> kTypes = {{{"default", RecoveryType::standard},
+                                            {"immediate", RecoveryType::immediate},
+                                            {"lsn", RecoveryType::lsn},
+                                            {"name", RecoveryType::name},
+                                            {"time", RecoveryType::time},
+                                            {"xid", RecoveryType::xid},
+                                            {"preserve", RecoveryType::preserve},
+                                            {"standby", RecoveryType::standby},
+                                            {"none", RecoveryType::none}}};
 
 RecoveryType recovery_type(const Config& config)
 {
@@ -200,6 +199,7 @@ int run_restore(const Config& config)
         {config.text("lock-path"), options.stanza, {engine::LockType::restore}, repos});
     const std::vector<OpenedRepository> opened = open_sources(config, repos);
     std::vector<engine::RestoreSource> sources;
+    sources.reserve(opened.size());
     for (const OpenedRepository& repository : opened) {
         sources.push_back({repository.index, repository.repository.get()});
     }
