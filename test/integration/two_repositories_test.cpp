@@ -4,7 +4,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 using namespace pgstrata::test;
 using Catch::Contains;
@@ -173,12 +175,16 @@ TEST_CASE("backups go to one repository and are restored from where they are", "
     auto& site = pair.site();
     site.cluster().sql("CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
     site.backup();
+    // A label is of the second it was made in, and each repository has its own: a quick machine
+    // would give both the same.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
     site.must({"backup", "--type=full", "--repo=2"});
     site.cluster().sql("INSERT INTO t VALUES (2)");
     site.cluster().archive_current_segment();
 
     REQUIRE(pair.labels(1).size() == 1);
     REQUIRE(pair.labels(2).size() == 1);
+    REQUIRE(pair.labels(1) != pair.labels(2));
     const auto target = site.new_path("target");
     const auto second =
         site.must({"restore", "--repo=2", "--pg1-path=" + target, "--log-level-console=info"});
