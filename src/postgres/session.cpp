@@ -62,6 +62,7 @@ public:
     std::vector<TablespaceInfo> tablespaces() override;
     Lsn current_lsn() override;
     ArchiverStatus archiver_status() override;
+    SummarizerState summarizer_state() override;
     BackupStart start_backup(const std::string& label, bool fast) override;
     BackupStop stop_backup() override;
     std::string switch_wal() override;
@@ -160,6 +161,18 @@ ArchiverStatus ServerSession::archiver_status()
     return {.failed_count = number_of<std::uint64_t>(row[0], "the count of failed archivings"),
             .last_failed_wal = row[1].value_or(""),
             .last_archived_wal = row[2].value_or("")};
+}
+
+SummarizerState ServerSession::summarizer_state()
+{
+    const auto row = query_.row("SELECT summarized_tli, summarized_lsn, pending_lsn, "
+                                "summarizer_pid IS NOT NULL "
+                                "FROM pg_catalog.pg_get_wal_summarizer_state()",
+                                4);
+    return {.timeline = number_of<Timeline>(row[0], "the summarizer's timeline"),
+            .summarized = lsn_of(row[1], "the summarized LSN"),
+            .pending = lsn_of(row[2], "the summarizer's pending LSN"),
+            .is_running = is_true(row[3])};
 }
 
 BackupStart ServerSession::start_backup(const std::string& label, bool fast)

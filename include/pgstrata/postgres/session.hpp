@@ -54,6 +54,14 @@ struct ArchiverStatus {
     std::string last_archived_wal;
 };
 
+// How far the server's WAL summarizer is.
+struct SummarizerState {
+    Timeline timeline = 0; // of `summarized`
+    Lsn summarized;        // the summaries on disk reach to here; zero before it first ran
+    Lsn pending;           // read, but not yet in a summary
+    bool is_running = false;
+};
+
 // One connection to a server. Every statement names its schema and the search_path is empty, so
 // that nobody's objects stand in for the server's. Server-side timeouts are switched off, TCP
 // keep-alives stay on. One thread at a time, but cancel() may come from any. Failures throw
@@ -72,6 +80,7 @@ public:
     virtual std::vector<TablespaceInfo> tablespaces() = 0; // those made by users
     virtual Lsn current_lsn() = 0; // insert position, or replayed on a standby
     virtual ArchiverStatus archiver_status() = 0;
+    virtual SummarizerState summarizer_state() = 0; // 17+
 
     // pg_start_backup(..., exclusive := false) or pg_backup_start.
     virtual BackupStart start_backup(const std::string& label, bool fast) = 0;

@@ -13,7 +13,7 @@ namespace pgstrata::test {
 // A server that says what the test wants.
 class FakeSession final : public postgres::Session {
 public:
-    unsigned major() const override { return 15; }
+    unsigned major() const override { return version; }
     std::string setting(std::string_view name) override { return settings[std::string(name)]; }
     bool is_in_recovery() override { return in_recovery; }
     std::uint64_t system_identifier() override { return system_id; }
@@ -30,6 +30,13 @@ public:
             raise(ErrorCode::db_query, "the connection is gone");
         }
         return archiver;
+    }
+    postgres::SummarizerState summarizer_state() override
+    {
+        if (on_summarizer) {
+            on_summarizer();
+        }
+        return summarizer;
     }
     postgres::BackupStart start_backup(const std::string&, bool) override
     {
@@ -48,6 +55,7 @@ public:
     postgres::Lsn create_restore_point(const std::string&) override { return current; }
     void cancel() noexcept override {}
 
+    unsigned version = 15;
     std::map<std::string, std::string> settings;
     bool in_recovery = false;
     bool is_gone = false;
@@ -56,6 +64,8 @@ public:
     postgres::Lsn start{0x300028};
     postgres::Lsn stop{0x300100};
     postgres::ArchiverStatus archiver;
+    postgres::SummarizerState summarizer;
+    std::function<void()> on_summarizer; // before each answer
     std::function<void()> on_stop;
     int started = 0;
     int stopped = 0;
