@@ -7,6 +7,7 @@
 #include "pgstrata/repository/pack.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,9 @@ namespace pgstrata::repository {
 enum class ContentKind : std::uint8_t {
     empty = 0, // no bytes
     whole = 1, // the extents are the file, front to back; the digest is of its bytes
-    paged = 2, // the extents are an encoded PageMap, which leads to the pages
+    // The extents are encoded PageMaps, the newest first: those in packs of one backup are one map.
+    // Each page of the file is in the first map that has it.
+    paged = 2,
 };
 
 struct ManifestFile {
@@ -90,8 +93,8 @@ struct ManifestHeader {
 
 struct Manifest {
     ManifestHeader header;
-    std::vector<PackInfo>
-        packs; // every pack that an extent refers to, directly or through a page map
+    // Ascending by name: every pack that an extent refers to, directly or through a page map.
+    std::vector<PackInfo> packs;
     std::vector<std::string> names;             // of users and groups
     std::vector<ManifestDirectory> directories; // parents first
     std::vector<ManifestLink> links;
@@ -105,6 +108,22 @@ struct Manifest {
 // above.
 std::uint64_t
 write_manifest(const Repository& repository, std::string_view stanza, const Manifest& manifest);
+// Gives the files of a manifest one by one, so that a second manifest need not be in memory. One
+// thread at a time. Constructor and next() throw what read_manifest() throws.
+class ManifestReader : NonCopyable {
+public:
+    ManifestReader(const Repository& repository, std::string_view stanza, std::string_view label);
+    ~ManifestReader();
+    // All but the files; may be moved from.
+    Manifest& head() noexcept;
+    // The next file in the order of paths; false after the last, when the end has been checked.
+    bool next(ManifestFile& file);
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
 // Throws Error(file_missing), and Error(format) for anything that breaks a bound: unknown packs,
 // paths that leave the data directory, extents larger than frames, sizes that do not add up, wrong
 // order.

@@ -120,6 +120,7 @@ TEST_CASE("a manifest whose extents lie outside of their packs is refused",
          [&](Manifest& m) {
              m.files[0].extents.push_back({0, 64, 1000, 0, 0});
          }},
+        {"packs out of order", [&](Manifest& m) { std::swap(m.packs[0], m.packs[1]); }},
         {"pack label", [&](Manifest& m) { m.packs[0].name.label = "../../x"; }},
     });
 }
