@@ -18,8 +18,12 @@ FramePacker::FramePacker(repository::PackSet& packs,
 
 repository::Extent FramePacker::add_frame(ByteView raw)
 {
-    return writer_.append(
+    const repository::Extent extent = writer_.append(
         codec::make_frame_body(raw, compressor_ ? &*compressor_ : nullptr, scratch_));
+    if (writer_.is_full()) {
+        writer_.finish();
+    }
+    return extent;
 }
 
 MutableBytes FramePacker::reserve_small(std::size_t size)

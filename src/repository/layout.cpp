@@ -17,6 +17,7 @@ constexpr std::size_t kDigestDigits = 40;
 constexpr std::size_t kLabelTimeSize = 15;
 constexpr std::size_t kFullLabelSize = kLabelTimeSize + 1;
 constexpr std::string_view kCompressedSuffix = ".zst";
+constexpr std::string_view kLeaseName = "lease";
 
 std::optional<unsigned> parse_number(std::string_view text) noexcept
 {
@@ -164,9 +165,14 @@ std::string backup_path(std::string_view stanza, std::string_view label)
     return fmt::format("{}/{}/{}", kBackupDirectory, stanza, label);
 }
 
+std::string pack_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/pack";
+}
+
 std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number)
 {
-    return fmt::format("{}/pack/{:06}", backup_path(stanza, label), number);
+    return fmt::format("{}/{:06}", pack_path(stanza, label), number);
 }
 
 std::string manifest_path(std::string_view stanza, std::string_view label)
@@ -174,9 +180,41 @@ std::string manifest_path(std::string_view stanza, std::string_view label)
     return backup_path(stanza, label) + "/manifest";
 }
 
-std::string lease_path(std::string_view stanza, std::string_view label)
+std::string lease_path(std::string_view stanza, std::string_view label, unsigned turn)
 {
-    return backup_path(stanza, label) + "/lease";
+    const std::string first = fmt::format("{}/{}", backup_path(stanza, label), kLeaseName);
+    return turn == 0 ? first : fmt::format("{}.{}", first, turn);
+}
+
+std::optional<unsigned> parse_lease_name(std::string_view name) noexcept
+{
+    if (name == kLeaseName) {
+        return 0;
+    }
+    if (!name.starts_with(kLeaseName) || name.substr(kLeaseName.size(), 1) != ".") {
+        return std::nullopt;
+    }
+    const auto turn = parse_number(name.substr(kLeaseName.size() + 1));
+    return turn && *turn != 0 ? turn : std::nullopt;
+}
+
+std::string journal_path(std::string_view stanza, std::string_view label)
+{
+    return backup_path(stanza, label) + "/journal";
+}
+
+std::string journal_path(std::string_view stanza, std::string_view label, std::uint32_t number)
+{
+    return fmt::format("{}/{:06}", journal_path(stanza, label), number);
+}
+
+std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept
+{
+    std::uint32_t number = 0;
+    const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
+    const bool is_whole = failure == std::errc() && end == name.data() + name.size();
+    const bool is_padded = name.size() == 6 || (name.size() > 6 && name.front() != '0');
+    return is_whole && is_padded ? std::optional(number) : std::nullopt;
 }
 
 std::string summary_path(std::string_view stanza, std::string_view label)

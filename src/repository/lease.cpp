@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -31,8 +32,9 @@ nlohmann::json describe_holder()
 
 class HeldLease final : public Lease {
 public:
-    HeldLease(const Repository& repository, std::string path)
-        : repository_(repository), path_(std::move(path)),
+    HeldLease(const Repository& repository, std::string stanza, std::string label, unsigned turn)
+        : repository_(repository), stanza_(std::move(stanza)), label_(std::move(label)),
+          turn_(turn), path_(lease_path(stanza_, label_, turn)),
           renewer_([this](const std::stop_token& token) { renew(token); })
     {
     }
@@ -41,7 +43,9 @@ public:
     {
         renewer_.request_stop();
         renewer_.join();
-        repository_.storage().remove(path_);
+        for (unsigned turn = 0; turn <= turn_; ++turn) {
+            repository_.storage().remove(lease_path(stanza_, label_, turn));
+        }
     }
 
 private:
@@ -62,6 +66,9 @@ private:
     }
 
     const Repository& repository_;
+    std::string stanza_;
+    std::string label_;
+    unsigned turn_;
     std::string path_;
     std::mutex wait_mutex_;
     std::condition_variable_any wait_;
@@ -79,24 +86,37 @@ bool is_alive(const LeaseInfo& lease, UnixSeconds now)
 }
 
 std::unique_ptr<Lease>
-Lease::claim(const Repository& repository, std::string stanza, std::string label)
+Lease::claim(const Repository& repository, std::string stanza, std::string label, unsigned turn)
 {
-    std::string path = lease_path(stanza, label);
     try {
-        repository.write_document(path, describe_holder());
+        repository.write_document(lease_path(stanza, label, turn), describe_holder());
     } catch (const Error& error) {
         if (error.code() == ErrorCode::file_exists) {
             return nullptr;
         }
         throw;
     }
-    return std::make_unique<HeldLease>(repository, std::move(path));
+    return std::make_unique<HeldLease>(repository, std::move(stanza), std::move(label), turn);
+}
+
+std::optional<unsigned>
+find_lease_turn(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    std::optional<unsigned> newest;
+    repository.storage().list(backup_path(stanza, label), [&](const storage::EntryInfo& entry) {
+        newest = std::max(newest, parse_lease_name(entry.name));
+    });
+    return newest;
 }
 
 std::optional<LeaseInfo>
 read_lease(const Repository& repository, std::string_view stanza, std::string_view label)
 {
-    const std::string path = lease_path(stanza, label);
+    const auto turn = find_lease_turn(repository, stanza, label);
+    if (!turn) {
+        return std::nullopt;
+    }
+    const std::string path = lease_path(stanza, label, *turn);
     nlohmann::json document;
     try {
         document = repository.read_document(path);
@@ -107,6 +127,7 @@ read_lease(const Repository& repository, std::string_view stanza, std::string_vi
         throw;
     }
     LeaseInfo lease;
+    lease.turn = *turn;
     lease.host = document_text(document, "host", path);
     lease.boot_id = document_text(document, "boot-id", path);
     lease.pid = static_cast<std::int64_t>(document_number(document, "pid", path));

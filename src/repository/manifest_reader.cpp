@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "repository/extent_codec.hpp"
 #include "repository/manifest_records.hpp"
 
 #include "pgstrata/postgres/wal_segment.hpp"
@@ -12,9 +13,6 @@
 namespace pgstrata::repository {
 
 namespace {
-
-// Five numbers of a byte each: bounds what a count of extents may allocate.
-constexpr std::size_t kSmallestExtent = 5;
 
 std::uint32_t take_u32(SerialReader& in)
 {
@@ -191,15 +189,9 @@ private:
         manifest_.links.push_back(std::move(link));
     }
 
-    Extent decode_extent(SerialReader& in) const
+    Extent take_extent(SerialReader& in) const
     {
-        Extent extent;
-        extent.pack = take_u32(in);
-        extent.offset = in.varint();
-        extent.length = take_u32(in);
-        extent.position = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit));
-        extent.size =
-            static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit - extent.position));
+        const Extent extent = decode_extent(in);
         if (extent.size == 0 || extent.pack >= manifest_.packs.size() ||
             extent.offset > manifest_.packs[extent.pack].size ||
             extent.length > manifest_.packs[extent.pack].size - extent.offset) {
@@ -255,7 +247,7 @@ private:
         }
         file.extents.resize(in.varint(in.remaining() / kSmallestExtent));
         for (Extent& extent : file.extents) {
-            extent = decode_extent(in);
+            extent = take_extent(in);
         }
         if (file.is_damaged) {
             file.bad_pages.resize(in.varint(in.remaining()));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "repository/extent_codec.hpp"
 #include "repository/manifest_records.hpp"
 
 #include "pgstrata/repository/manifest.hpp"
@@ -58,11 +59,7 @@ void encode_file(const ManifestFile& file, std::string_view previous, SerialWrit
     }
     out.varint(file.extents.size());
     for (const Extent& extent : file.extents) {
-        out.varint(extent.pack);
-        out.varint(extent.offset);
-        out.varint(extent.length);
-        out.varint(extent.position);
-        out.varint(extent.size);
+        encode_extent(extent, out);
     }
     if (file.is_damaged) {
         out.varint(file.bad_pages.size());

@@ -2,10 +2,27 @@
 #include "pgstrata/repository/pack.hpp"
 
 #include "pgstrata/repository/layout.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 
 namespace pgstrata::repository {
+
+namespace {
+
+// How much work a crash may cost, where packs fill slowly.
+constexpr std::uint64_t kPackMilliseconds = 2000;
+
+} // namespace
+
+std::optional<std::uint32_t> find_pack(const std::vector<PackInfo>& packs, const PackName& name)
+{
+    const auto found = std::ranges::lower_bound(packs, name, {}, &PackInfo::name);
+    if (found == packs.end() || found->name != name) {
+        return std::nullopt;
+    }
+    return static_cast<std::uint32_t>(found - packs.begin());
+}
 
 PackSet::PackSet(const Repository& repository,
                  std::string stanza,
@@ -14,6 +31,14 @@ PackSet::PackSet(const Repository& repository,
     : repository_(repository), stanza_(std::move(stanza)), label_(std::move(label)),
       pack_size_(pack_size)
 {
+}
+
+void PackSet::take_over(const std::vector<PackInfo>& packs)
+{
+    for (const PackInfo& pack : packs) {
+        next_ = std::max(next_.load(), pack.name.number + 1);
+        add_finished(pack.name.number, pack.size);
+    }
 }
 
 void PackSet::add_finished(std::uint32_t number, std::uint64_t size)
@@ -35,29 +60,33 @@ Extent PackWriter::append(const codec::FrameBody& frame)
     if (!file_) {
         const Repository& repository = set_.repository();
         number_ = set_.take_number();
+        opened_ = monotonic_milliseconds();
         const std::string path = pack_path(set_.stanza(), set_.label(), number_);
         file_ = repository.storage().create(path);
         writer_ = std::make_unique<codec::ObjectWriter>(
             *file_, codec::ObjectIdentity{codec::ObjectKind::pack, path}, repository.cipher());
     }
     const codec::FramePlace place = writer_->append(frame);
-    const Extent extent{number_, place.offset, place.length, 0, frame.raw_size};
-    if (writer_->size() >= set_.pack_size()) {
-        finish();
-    }
-    return extent;
+    return {number_, place.offset, place.length, 0, frame.raw_size};
 }
 
-void PackWriter::finish()
+bool PackWriter::is_full() const
+{
+    return file_ && (writer_->size() >= set_.pack_size() ||
+                     monotonic_milliseconds() - opened_ >= kPackMilliseconds);
+}
+
+std::optional<std::uint32_t> PackWriter::finish()
 {
     if (!file_) {
-        return;
+        return std::nullopt;
     }
     writer_->finish();
     file_->commit();
     set_.add_finished(number_, writer_->size());
     writer_.reset();
     file_.reset();
+    return number_;
 }
 
 struct PackReader::OpenPack : NonCopyable {
@@ -71,10 +100,16 @@ struct PackReader::OpenPack : NonCopyable {
     codec::ObjectReader reader;
 };
 
+struct PackReader::Frame {
+    Extent place;
+    Buffer raw;
+};
+
 PackReader::PackReader(const Repository& repository,
                        std::string stanza,
-                       const std::vector<PackInfo>& packs)
-    : repository_(repository), stanza_(std::move(stanza)), packs_(packs)
+                       const std::vector<PackInfo>& packs,
+                       std::size_t cache_size)
+    : repository_(repository), stanza_(std::move(stanza)), packs_(packs), cache_size_(cache_size)
 {
 }
 
@@ -107,22 +142,45 @@ PackReader::OpenPack& PackReader::open(std::uint32_t pack)
     return *open_.emplace(pack, std::move(opened)).first->second;
 }
 
+// A frame's memory is used again, so that the cache settles without allocating.
+std::unique_ptr<PackReader::Frame> PackReader::take_room()
+{
+    std::unique_ptr<Frame> room;
+    while (cached_ > cache_size_ && !frames_.empty()) {
+        room = std::move(frames_.front());
+        frames_.erase(frames_.begin());
+        cached_ -= room->raw.size();
+    }
+    return room ? std::move(room) : std::make_unique<Frame>();
+}
+
+PackReader::Frame& PackReader::read_frame(const Extent& extent)
+{
+    const auto known = std::ranges::find_if(frames_, [&](const std::unique_ptr<Frame>& frame) {
+        return frame->place.pack == extent.pack && frame->place.offset == extent.offset &&
+               frame->place.length == extent.length;
+    });
+    if (known != frames_.end()) {
+        std::rotate(known, known + 1, frames_.end());
+        return *frames_.back();
+    }
+    std::unique_ptr<Frame> frame = take_room();
+    open(extent.pack).reader.read({extent.offset, extent.length}, frame->raw);
+    frame->place = extent;
+    cached_ += frame->raw.size();
+    return *frames_.emplace_back(std::move(frame));
+}
+
 ByteView PackReader::read(const Extent& extent)
 {
-    const bool is_at_hand = frame_.length != 0 && extent.pack == frame_.pack &&
-                            extent.offset == frame_.offset && extent.length == frame_.length;
-    if (!is_at_hand) {
-        frame_.length = 0;
-        open(extent.pack).reader.read({extent.offset, extent.length}, raw_);
-        frame_ = extent;
-    }
-    if (std::uint64_t{extent.position} + extent.size > raw_.size()) {
+    const Frame& frame = read_frame(extent);
+    if (std::uint64_t{extent.position} + extent.size > frame.raw.size()) {
         raise(ErrorCode::format,
               "a frame of pack {} of backup {} is too short",
               packs_.at(extent.pack).name.number,
               packs_.at(extent.pack).name.label);
     }
-    return raw_.view().subspan(extent.position, extent.size);
+    return frame.raw.view().subspan(extent.position, extent.size);
 }
 
 } // namespace pgstrata::repository

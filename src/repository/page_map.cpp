@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/page_map.hpp"
 
+#include "repository/extent_codec.hpp"
+
 #include "pgstrata/util/serial.hpp"
 
 #include <bit>
@@ -12,27 +14,6 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::uint8_t kDenseFlag = 1;
-
-void encode_extent(const Extent& extent, SerialWriter& out)
-{
-    out.varint(extent.pack);
-    out.varint(extent.offset);
-    out.varint(extent.length);
-    out.varint(extent.position);
-    out.varint(extent.size);
-}
-
-Extent decode_extent(SerialReader& in)
-{
-    constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
-    Extent extent;
-    extent.pack = static_cast<std::uint32_t>(in.varint(kMax32));
-    extent.offset = in.varint();
-    extent.length = static_cast<std::uint32_t>(in.varint(kMax32));
-    extent.position = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit));
-    extent.size = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit - extent.position));
-    return extent;
-}
 
 void decode_numbers(SerialReader& in, PageMap& map, std::size_t count)
 {

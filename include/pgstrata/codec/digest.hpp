@@ -33,6 +33,10 @@ private:
 Sha256Digest sha256(ByteView bytes);
 Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second = {}, ByteView third = {});
 
+// For stores that insist on it, never for safety. Throws Error(crypto) where the system's policy
+// forbids it.
+std::array<std::byte, 16> md5(ByteView bytes);
+
 // XXH3-128 with a seed, in the canonical (big-endian) byte order of xxHash.
 Digest128 xxh3_128(ByteView bytes, std::uint64_t seed = 0);
 std::uint64_t xxh3_64(ByteView bytes, std::uint64_t seed = 0);

@@ -39,7 +39,8 @@ enum class ObjectKind : std::uint8_t {
     manifest = 2,
     wal = 3,
     archive_file = 4,
-    document = 5
+    document = 5,
+    journal = 6
 };
 enum class FrameCodec : std::uint8_t { none = 0, zstd = 1 };
 

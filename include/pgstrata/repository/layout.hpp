@@ -65,9 +65,17 @@ std::optional<WalObjectName> parse_wal_object_name(std::string_view text);
 
 std::string backup_path(std::string_view stanza);
 std::string backup_path(std::string_view stanza, std::string_view label);
+std::string pack_path(std::string_view stanza, std::string_view label); // of all packs
 std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number);
 std::string manifest_path(std::string_view stanza, std::string_view label);
-std::string lease_path(std::string_view stanza, std::string_view label);
+// The lease of the backup's `turn`-th try: "lease", then "lease.1", "lease.2"...
+std::string lease_path(std::string_view stanza, std::string_view label, unsigned turn = 0);
+// The turn that a name in the backup's directory is the lease of.
+std::optional<unsigned> parse_lease_name(std::string_view name) noexcept;
+std::string journal_path(std::string_view stanza, std::string_view label);
+std::string journal_path(std::string_view stanza, std::string_view label, std::uint32_t number);
+// The number in the name of a pack or journal, six digits or more.
+std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept;
 std::string summary_path(std::string_view stanza, std::string_view label);
 std::string notes_path(std::string_view stanza, std::string_view label);
 

@@ -10,8 +10,10 @@
 
 namespace pgstrata::repository {
 
-// Who is making a backup right now: backup/<stanza>/<label>/lease.
+// Who is making a backup right now: backup/<stanza>/<label>/lease. Each further try of a backup has
+// a lease of its own, so that of two who want to take it up again only one can.
 struct LeaseInfo {
+    unsigned turn = 0; // 0 for the first try
     std::string host;
     std::string boot_id;
     std::int64_t pid = 0;
@@ -31,16 +33,20 @@ bool is_alive(const LeaseInfo& lease, UnixSeconds now);
 // Holds a lease and renews it from a thread of its own until it is destroyed or released.
 class Lease : NonCopyable {
 public:
-    // Claims the label by creating the lease once; nullptr when somebody else has it.
+    // Claims the label by creating the lease of that turn once; nullptr when somebody else has it.
     static std::unique_ptr<Lease>
-    claim(const Repository& repository, std::string stanza, std::string label);
+    claim(const Repository& repository, std::string stanza, std::string label, unsigned turn = 0);
     virtual ~Lease() = default;
-    // Removes the lease. Not called when the process dies: then it runs out.
+    // Removes the lease and those of earlier turns. Not called when the process dies: then it runs
+    // out.
     virtual void release() = 0;
 };
 
-// nullopt when the backup has none.
+// The lease of the newest turn; nullopt when the backup has none.
 std::optional<LeaseInfo>
 read_lease(const Repository& repository, std::string_view stanza, std::string_view label);
+// The newest turn that has a lease, readable or not; nullopt when there is none.
+std::optional<unsigned>
+find_lease_turn(const Repository& repository, std::string_view stanza, std::string_view label);
 
 } // namespace pgstrata::repository

@@ -103,6 +103,14 @@ struct Manifest {
     std::vector<ManifestFile> files; // ascending by path
 };
 
+// Ends the work on a manifest in which extents of the backup's own packs have the size of the table
+// plus the pack's number for a position: packs of backups that nothing leads to any more
+// leave the table, `own` packs enter it, and all extents are made to fit.
+void settle_packs(Manifest& manifest, const std::vector<PackInfo>& own);
+
+// Labels of the other backups whose packs the manifest lists, ascending.
+std::vector<std::string> references_of(const Manifest& manifest);
+
 // Writes backup/<stanza>/<label>/manifest, durable; returns its size in the repository.
 // Deterministic: equal manifests give equal raw bytes. The order of the vectors must be as stated
 // above.

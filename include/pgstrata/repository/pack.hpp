@@ -9,13 +9,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace pgstrata::repository {
 
-// A pack by name. A manifest's places refer to packs by their position in its own table of these,
-// so a later backup can point into an earlier one's packs.
+// A pack by name.
 struct PackName {
     std::string label;
     std::uint32_t number = 0;
@@ -24,7 +24,9 @@ struct PackName {
 
 // A stretch of raw bytes inside a frame of a pack: where a file, a part of it or a page map is.
 struct Extent {
-    std::uint32_t pack = 0;     // position in the manifest's table of packs
+    // In a manifest the position in its table of packs; in a page map the number of a pack of the
+    // backup that holds the map.
+    std::uint32_t pack = 0;
     std::uint64_t offset = 0;   // of the frame in the pack
     std::uint32_t length = 0;   // of the frame in the pack
     std::uint32_t position = 0; // in the frame's raw bytes
@@ -37,6 +39,9 @@ struct PackInfo {
     std::uint64_t size = 0; // bytes in the repository
 };
 
+// The position of a pack in a table that is sorted by name.
+std::optional<std::uint32_t> find_pack(const std::vector<PackInfo>& packs, const PackName& name);
+
 // Numbers the packs of one backup and remembers the finished ones. Any thread.
 class PackSet : NonCopyable {
 public:
@@ -44,6 +49,9 @@ public:
             std::string stanza,
             std::string label,
             std::uint64_t pack_size);
+    // Takes over packs that an earlier try of the same backup has finished, before any is written;
+    // new ones are numbered after them.
+    void take_over(const std::vector<PackInfo>& packs);
 
     const Repository& repository() const noexcept { return repository_; }
     const std::string& stanza() const noexcept { return stanza_; }
@@ -51,8 +59,7 @@ public:
     std::uint64_t pack_size() const noexcept { return pack_size_; }
     std::uint32_t take_number() noexcept { return next_++; }
     void add_finished(std::uint32_t number, std::uint64_t size);
-    // Sorted by number; pack k of the backup stands at position k of the manifest's table. Call it
-    // when all writers have finished.
+    // Sorted by number. Call it when all writers have finished.
     std::vector<PackInfo> finished() const;
 
 private:
@@ -65,31 +72,39 @@ private:
     std::vector<PackInfo> finished_;
 };
 
-// Appends frames to packs of a set, one pack at a time, and begins the next when one is full. One
-// thread at a time, one writer a worker.
+// Appends frames to packs of a set, one pack at a time. One thread at a time, one writer a worker.
 class PackWriter : NonCopyable {
 public:
     explicit PackWriter(PackSet& set) : set_(set) {}
-    // The extent covers the whole frame.
+    // Opens a pack when none is. The extent covers the whole frame, its pack is the number in the
+    // backup.
     Extent append(const codec::FrameBody& frame);
-    // Makes the open pack durable. A writer destroyed without it leaves its open pack unwritten.
-    void finish();
+    // Whether the open pack is as large as it should get, or has been open for so long that a crash
+    // would cost too much.
+    bool is_full() const;
+    // Makes the open pack durable and gives its number; nullopt when none is open. A writer
+    // destroyed without it leaves its open pack unwritten.
+    std::optional<std::uint32_t> finish();
 
 private:
     PackSet& set_;
     std::uint32_t number_ = 0;
+    std::uint64_t opened_ = 0; // monotonic milliseconds
     std::unique_ptr<storage::PendingFile> file_;
     std::unique_ptr<codec::ObjectWriter> writer_;
 };
 
-// Reads frames of the packs of one manifest. Keeps the frame read last and a few open packs. One
-// thread at a time.
+// Reads frames of the packs of one manifest. Keeps a few open packs and the frames read last, so
+// that files whose parts lie in several backups do not read a frame for each part. One thread at a
+// time.
 class PackReader : NonCopyable {
 public:
-    // `repository` and `packs` must outlive the reader.
+    // `repository` and `packs` must outlive the reader. Frames of up to `cache_size` raw bytes are
+    // kept beside the one read last.
     PackReader(const Repository& repository,
                std::string stanza,
-               const std::vector<PackInfo>& packs);
+               const std::vector<PackInfo>& packs,
+               std::size_t cache_size = std::size_t{16} << 20U);
     ~PackReader();
     // The raw bytes of an extent, valid until the next call. Throws Error(format) when the frame is
     // too short for it, and what ObjectReader throws for damage.
@@ -97,14 +112,18 @@ public:
 
 private:
     struct OpenPack;
+    struct Frame;
     OpenPack& open(std::uint32_t pack);
+    Frame& read_frame(const Extent& extent);
+    std::unique_ptr<Frame> take_room();
 
     const Repository& repository_;
     std::string stanza_;
     const std::vector<PackInfo>& packs_;
+    std::size_t cache_size_;
     std::map<std::uint32_t, std::unique_ptr<OpenPack>> open_;
-    Extent frame_;
-    Buffer raw_;
+    std::vector<std::unique_ptr<Frame>> frames_; // the one used last is the last
+    std::size_t cached_ = 0;                     // raw bytes in frames_
 };
 
 } // namespace pgstrata::repository
