@@ -13,13 +13,13 @@ namespace pgstrata::repository {
 // Who is making a backup right now: backup/<stanza>/<label>/lease. Each further try of a backup has
 // a lease of its own, so that of two who want to take it up again only one can.
 struct LeaseInfo {
-    unsigned turn = 0; // 0 for the first try
     std::string host;
     std::string boot_id;
     std::int64_t pid = 0;
     std::uint64_t pid_started =
         0; // in clock ticks since boot, so a pid that came round again is told apart
     UnixSeconds renewed = 0;
+    unsigned turn = 0; // 0 for the first try
 };
 
 inline constexpr unsigned kLeaseRenewSeconds = 20;
