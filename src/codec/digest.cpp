@@ -55,6 +55,17 @@ Sha256Digest sha256(ByteView bytes)
     return digest.finish();
 }
 
+std::array<std::byte, 16> md5(ByteView bytes)
+{
+    std::array<std::byte, 16> digest{};
+    if (EVP_Digest(
+            bytes.data(), bytes.size(), as_u8(MutableBytes(digest)), nullptr, EVP_md5(), nullptr) !=
+        1) {
+        raise(ErrorCode::crypto, "the digest library refuses MD5");
+    }
+    return digest;
+}
+
 Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second, ByteView third)
 {
     // RFC 2104 over the streaming digest: the pieces need not lie side by side.

@@ -69,6 +69,25 @@ bool is_upper_hex(std::string_view text) noexcept
     return is_hex(text) && std::ranges::none_of(text, [](char c) { return c >= 'a'; });
 }
 
+std::string to_base64(ByteView bytes)
+{
+    constexpr std::string_view kSymbols =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    std::string out;
+    out.reserve((bytes.size() + 2) / 3 * 4);
+    for (std::size_t at = 0; at < bytes.size(); at += 3) {
+        const std::size_t count = std::min<std::size_t>(3, bytes.size() - at);
+        unsigned bits = 0;
+        for (std::size_t i = 0; i < 3; ++i) {
+            bits = (bits << 8U) | (i < count ? std::to_integer<unsigned>(bytes[at + i]) : 0U);
+        }
+        for (std::size_t i = 0; i < 4; ++i) {
+            out += i <= count ? kSymbols[(bits >> (18U - 6U * i)) & 0x3FU] : '=';
+        }
+    }
+    return out;
+}
+
 std::optional<std::vector<std::byte>> from_base64(std::string_view text)
 {
     while (!text.empty() && text.back() == '=') {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace pgstrata::codec {
 
@@ -32,6 +33,27 @@ Secret<Size>::~Secret()
 }
 
 using Key = Secret<32>;
+
+// A secret of any length, wiped when it goes or is replaced.
+class SecretText {
+public:
+    SecretText() = default;
+    explicit SecretText(std::string_view text) : bytes_(text.begin(), text.end()) {}
+    SecretText(const SecretText&) = default;
+    SecretText(SecretText&&) noexcept = default;
+    SecretText& operator=(SecretText other) noexcept
+    {
+        bytes_.swap(other.bytes_);
+        return *this;
+    }
+    ~SecretText() { wipe(std::as_writable_bytes(std::span(bytes_))); }
+
+    std::string_view view() const noexcept { return {bytes_.data(), bytes_.size()}; }
+    bool empty() const noexcept { return bytes_.empty(); }
+
+private:
+    std::vector<char> bytes_;
+};
 
 // Cryptographically strong random bytes. Throws Error(crypto).
 void fill_random(MutableBytes out);

@@ -16,6 +16,7 @@ bool from_hex(std::string_view text, MutableBytes out) noexcept;
 bool is_hex(std::string_view text) noexcept;       // one or more of 0-9 a-f A-F
 bool is_upper_hex(std::string_view text) noexcept; // one or more of 0-9 A-F
 
+std::string to_base64(ByteView bytes); // standard, with padding
 // Decodes standard base64, with or without its padding; nullopt when it is not base64.
 std::optional<std::vector<std::byte>> from_base64(std::string_view text);
 

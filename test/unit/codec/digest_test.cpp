@@ -49,3 +49,9 @@ TEST_CASE("a page hash depends on every byte and on the key", "[codec][digest]")
     }
     CHECK(page_hash(page, key) == hash);
 }
+
+TEST_CASE("MD5 gives the digests of RFC 1321", "[codec][digest]")
+{
+    CHECK(to_hex(md5({})) == "d41d8cd98f00b204e9800998ecf8427e");
+    CHECK(to_hex(md5(as_bytes("message digest"))) == "f96b697d7cb7938d525a2f31aaf161d0");
+}

@@ -67,3 +67,16 @@ TEST_CASE("generated secrets are told from what people make up", "[codec][key]")
     CAPTURE(text);
     CHECK(is_generated_secret(text) == generated);
 }
+
+TEST_CASE("a secret text is copied, moved and replaced like a value", "[codec][key]")
+{
+    SecretText first("one");
+    SecretText second = first;
+    first = SecretText("two");
+    const SecretText third = std::move(second);
+
+    CHECK(first.view() == "two");
+    CHECK(third.view() == "one");
+    CHECK(SecretText().empty());
+    CHECK_FALSE(third.empty());
+}

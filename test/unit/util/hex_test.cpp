@@ -80,6 +80,21 @@ TEST_CASE("base64 is decoded as RFC 4648 has it", "[util][hex]")
     CHECK(decoded(text) == plain);
 }
 
+TEST_CASE("base64 is encoded as RFC 4648 has it", "[util][hex]")
+{
+    const auto& [plain, encoded] =
+        GENERATE(table<std::string, std::string>({{"", ""},
+                                                  {"f", "Zg=="},
+                                                  {"fo", "Zm8="},
+                                                  {"foo", "Zm9v"},
+                                                  {"foob", "Zm9vYg=="},
+                                                  {"fooba", "Zm9vYmE="},
+                                                  {"\xff\xfe\xfb", "//77"},
+                                                  {"\xfb\xef", "++8="}}));
+
+    CHECK(to_base64(as_bytes(plain)) == encoded);
+}
+
 TEST_CASE("what is not base64 is refused", "[util][hex]")
 {
     const std::string text =
