@@ -31,11 +31,12 @@ target_compile_definitions(integration PRIVATE
   PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata")
 target_link_libraries(integration PRIVATE pgstrata_options catch_main nlohmann_json::nlohmann_json)
 
-# The one module that cannot be tested without a server.
+# What cannot be tested without a server and calls code.
 add_executable(integration-session
   integration/session_test.cpp
+  integration/wal_summary_test.cpp
   support/cluster.cpp
   support/process.cpp
   support/tester.cpp)
 target_include_directories(integration-session PRIVATE "${PROJECT_SOURCE_DIR}/test")
-target_link_libraries(integration-session PRIVATE pgstrata_options catch_main pgstrata::postgres)
+target_link_libraries(integration-session PRIVATE pgstrata_options catch_main pgstrata::postgres pgstrata::engine)
