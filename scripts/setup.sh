@@ -14,9 +14,10 @@ case $purpose in
 esac
 
 build_packages="build-essential g++ cmake ninja-build pkg-config ccache zstd
-    libfmt-dev libzstd-dev libssl-dev libpq-dev libxxhash-dev nlohmann-json3-dev catch2
+    libfmt-dev libzstd-dev libssl-dev libpq-dev libxxhash-dev libcurl4-openssl-dev libpugixml-dev
+    nlohmann-json3-dev catch2
     postgresql-15 postgresql-client-15 postgresql-contrib"
-test_packages="clang-format clang-tidy git man-db groff openssl"
+test_packages="clang-format clang-tidy git man-db groff openssl python3-swift memcached"
 benchmark_packages="pgbackrest python3 time"
 
 # Exact packages, so that every machine tests the same servers: major, version of the server, version of the
