@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -27,8 +28,32 @@ namespace {
 
 constexpr std::size_t kOutputLimit = 65536;
 
-// A child with /bin/sh whose standard output is the returned descriptor.
-std::pair<pid_t, FileDescriptor> spawn_shell(const std::string& command)
+std::vector<char*> pointers_to(std::vector<std::string>& texts)
+{
+    std::vector<char*> pointers;
+    for (std::string& text : texts) {
+        pointers.push_back(text.data());
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+std::vector<std::string> environment_without(const std::vector<std::string>& hidden)
+{
+    std::vector<std::string> kept;
+    for (char** variable = environ; *variable != nullptr; ++variable) {
+        const std::string_view text = *variable;
+        if (std::ranges::none_of(hidden,
+                                 [&](const auto& part) { return text.starts_with(part); })) {
+            kept.emplace_back(text);
+        }
+    }
+    return kept;
+}
+
+// A child whose standard output is the returned descriptor.
+std::pair<pid_t, FileDescriptor> spawn(std::vector<std::string> arguments,
+                                       std::vector<std::string> environment)
 {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
@@ -40,15 +65,16 @@ std::pair<pid_t, FileDescriptor> spawn_shell(const std::string& command)
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
     ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    std::string copy = command;
-    std::array<char*, 4> arguments = {
-        const_cast<char*>("sh"), const_cast<char*>("-c"), copy.data(), nullptr};
     pid_t child = 0;
-    const int failure =
-        ::posix_spawn(&child, "/bin/sh", &actions, nullptr, arguments.data(), environ);
+    const int failure = ::posix_spawnp(&child,
+                                       arguments.front().c_str(),
+                                       &actions,
+                                       nullptr,
+                                       pointers_to(arguments).data(),
+                                       pointers_to(environment).data());
     ::posix_spawn_file_actions_destroy(&actions);
     if (failure != 0) {
-        raise_errno(ErrorCode::execute, failure, "start /bin/sh");
+        raise_errno(ErrorCode::execute, failure, fmt::format("start '{}'", arguments.front()));
     }
     return {child, std::move(reader)};
 }
@@ -64,11 +90,9 @@ int wait_for(pid_t child)
     return status;
 }
 
-} // namespace
-
-std::string run_shell(const std::string& command)
+std::string output_of(std::pair<pid_t, FileDescriptor> process)
 {
-    auto [child, reader] = spawn_shell(command);
+    auto& [child, reader] = process;
     std::string output(kOutputLimit + 1, '\0');
     const std::size_t size = read_fully(
         reader.get(), std::as_writable_bytes(std::span(output.data(), output.size())), "a command");
@@ -85,6 +109,19 @@ std::string run_shell(const std::string& command)
     }
     output.resize(size);
     return output;
+}
+
+} // namespace
+
+std::string run_shell(const std::string& command)
+{
+    return output_of(spawn({"/bin/sh", "-c", command}, environment_without({})));
+}
+
+std::string run_program(const std::vector<std::string>& arguments,
+                        const std::vector<std::string>& hidden)
+{
+    return output_of(spawn(arguments, environment_without(hidden)));
 }
 
 bool is_process_alive(std::int64_t pid)

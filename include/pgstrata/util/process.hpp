@@ -11,6 +11,11 @@ namespace pgstrata {
 // to ours. Throws Error(execute) when it cannot start, fails or says more.
 std::string run_shell(const std::string& command);
 
+// The same for a program (looked for in PATH when its name has no slash) without a shell, and
+// without the variables of our environment whose names begin with one of `hidden`.
+std::string run_program(const std::vector<std::string>& arguments,
+                        const std::vector<std::string>& hidden = {});
+
 bool is_process_alive(std::int64_t pid);
 // When a process began, in clock ticks since boot; 0 when it is not there or the system does not
 // tell.

@@ -1,6 +1,7 @@
 pgstrata_unit_test(storage
-  SOURCES aws_signature_test.cpp contract_test.cpp decorators_test.cpp http_test.cpp posix_durability_test.cpp
-          posix_test.cpp ../../support/http_server.cpp ../../support/process.cpp ../../support/storage_contract.cpp
+  SOURCES aws_credentials_test.cpp aws_signature_test.cpp aws_text_test.cpp contract_test.cpp decorators_test.cpp
+          http_test.cpp posix_durability_test.cpp posix_test.cpp retry_test.cpp s3_xml_test.cpp
+          ../../support/http_server.cpp ../../support/process.cpp ../../support/storage_contract.cpp
   USES storage)
 # The server in the test process speaks TLS.
 target_link_libraries(unit-storage PRIVATE OpenSSL::SSL)

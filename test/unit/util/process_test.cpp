@@ -99,3 +99,18 @@ TEST_CASE("the host tells its name and its boot", "[util][process]")
     CHECK(boot_id().find('\n') == std::string::npos);
     CHECK(program_path().find("unit-util") != std::string::npos);
 }
+
+TEST_CASE("a program runs without a shell and without what is hidden from it", "[util][process]")
+{
+    ::setenv("PGSTRATA_TEST_SECRET", "canary", 1);
+    ::setenv("OTHER_TEST_VALUE", "seen", 1);
+
+    CHECK(run_program({"printf", "%s", "$HOME; a  b"}) == "$HOME; a  b");
+    CHECK_THAT(run_program({"env"}), Catch::Contains("canary"));
+    const std::string environment = run_program({"env"}, {"PGSTRATA_", "PGBACKREST_"});
+    CHECK_THAT(environment, !Catch::Contains("canary"));
+    CHECK_THAT(environment, Catch::Contains("OTHER_TEST_VALUE=seen"));
+
+    CHECK_THROWS_MATCHES(run_program({"false"}), Error, HasCode(ErrorCode::execute));
+    CHECK_THROWS_MATCHES(run_program({"/nowhere/program"}), Error, HasCode(ErrorCode::execute));
+}
