@@ -74,6 +74,7 @@ TEST_CASE("other names are no WAL summaries", "[postgres][summary]")
                                       "0000000A0000000102000028000000010300FFF0",
                                       "0000000A0000000102000028000000010300FFF0.SUMMARY",
                                       "0000000A0000000102000028000000010300FFF0.summary ",
+                                      "0000000A0000000102000028000000010300FFF00.summary",
                                       "0000000A000000010200002800000001030FFF0.summary",
                                       "0000000A0000000102000028000000010300FFFG.summary",
                                       "/000000A0000000102000028000000010300FFF0.summary",
@@ -173,6 +174,7 @@ TEST_CASE("relation 0 stands for the whole database", "[postgres][summary]")
     CHECK_FALSE(blocks.is_whole_database(1663, 5));
     CHECK_FALSE(blocks.is_whole_database(1663, 7));
     CHECK_FALSE(blocks.is_whole_database(1664, 6));
+    CHECK_FALSE(blocks.is_whole_database(1662, 6));
     CHECK_FALSE(ChangedBlocks().is_whole_database(0, 0));
 }
 
