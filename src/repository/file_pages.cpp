@@ -9,6 +9,8 @@ namespace pgstrata::repository {
 namespace {
 
 constexpr std::uint16_t kNoMap = std::numeric_limits<std::uint16_t>::max();
+// Of one encoded map: that of a file of 128 GiB has 128 MiB of hashes.
+constexpr std::size_t kMapLimit = std::size_t{256} << 20U;
 
 // Which map each page comes from.
 std::vector<std::uint16_t> choose_maps(std::span<const PageMap> maps,
@@ -69,6 +71,16 @@ void add_runs(const PageMap& map,
     }
 }
 
+// The label of the backup in whose packs a map lies.
+const std::string&
+label_of(const Extent& extent, const std::vector<PackInfo>& packs, std::string_view what)
+{
+    if (extent.pack >= packs.size()) {
+        raise(ErrorCode::format, "{} is invalid: it has no pack {}", what, extent.pack);
+    }
+    return packs[extent.pack].name.label;
+}
+
 // A map's extents name packs by their number in the backup that holds the map.
 void place_packs(PageMap& map,
                  const std::string& label,
@@ -100,6 +112,18 @@ FilePages::FilePages(std::span<const PageMap> maps, std::string_view what)
                             [&](const PageMap& map) { return map.page_size != page_size_; })) {
         raise(ErrorCode::format, "{} is invalid: pages of different sizes", what);
     }
+    // The length is only a number; memory is for pages that are there.
+    std::uint64_t stored = 0;
+    for (const PageMap& map : maps) {
+        stored += map.stored_pages();
+    }
+    if (stored < maps.front().file_pages) {
+        raise(ErrorCode::format,
+              "{} is invalid: its page maps have {} pages, it has {}",
+              what,
+              stored,
+              maps.front().file_pages);
+    }
     hashes_.resize(maps.front().file_pages);
     const std::vector<std::uint16_t> chosen = choose_maps(maps, hashes_);
     if (const auto missing = std::ranges::find(chosen, kNoMap); missing != chosen.end()) {
@@ -119,11 +143,19 @@ std::vector<PageMap> read_page_maps(PackReader& reader,
 {
     std::vector<PageMap> maps;
     Buffer encoded;
+    const std::string* newer = nullptr; // label of the map before
     for (std::size_t i = 0; i < extents.size();) {
-        const std::string& label = packs.at(extents[i].pack).name.label;
+        const std::string& label = label_of(extents[i], packs, what);
+        if (newer != nullptr && label >= *newer) {
+            raise(ErrorCode::format, "{} is invalid: its page maps are out of order", what);
+        }
+        newer = &label;
         encoded.clear();
-        for (; i < extents.size() && packs.at(extents[i].pack).name.label == label; ++i) {
+        for (; i < extents.size() && label_of(extents[i], packs, what) == label; ++i) {
             encoded.append(reader.read(extents[i]));
+            if (encoded.size() > kMapLimit) {
+                raise(ErrorCode::format, "{} is invalid: a page map is too large", what);
+            }
         }
         maps.push_back(decode_page_map(encoded, what));
         place_packs(maps.back(), label, packs, what);

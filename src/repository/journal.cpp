@@ -21,6 +21,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr int kJournalLevel = 1;
+constexpr std::size_t kPathLimit = 4096;
 
 enum class JournalRecord : std::uint8_t { header = 1, file = 2, pages = 3 };
 
@@ -56,6 +57,9 @@ JournalHeader decode_header(SerialReader& in)
     header.archive_id.major = take_u32(in);
     header.archive_id.number = take_u32(in);
     header.page_size = take_u32(in);
+    if (!in.at_end()) {
+        in.fail("a record is too long");
+    }
     return header;
 }
 
@@ -70,7 +74,9 @@ StoredFile decode_file(SerialReader& in)
         extent = decode_extent(in);
         bytes += extent.size;
     }
-    if (bytes != file.size) {
+    const bool has_nothing =
+        std::ranges::any_of(file.extents, [](const Extent& extent) { return extent.size == 0; });
+    if (bytes != file.size || has_nothing || !in.at_end()) {
         in.fail("the sizes of a file do not add up");
     }
     return file;
@@ -150,26 +156,42 @@ void JournalWriter::write(const Repository& repository,
     frames_.clear();
 }
 
+// A record in a journal.
+struct DurableWork::Place {
+    std::uint64_t path = 0; // its hash
+    codec::FramePlace frame;
+    std::uint32_t journal = 0;  // number
+    std::uint32_t position = 0; // in the frame's raw bytes
+    std::uint32_t size = 0;
+};
+
 struct DurableWork::OpenJournal : NonCopyable {
-    OpenJournal(const Repository& repository, const std::string& path)
-        : source(repository.storage().open(path)),
-          reader(*source, {codec::ObjectKind::journal, path}, repository.cipher()), what(path)
+    OpenJournal(const Repository& repository, const std::string& path, std::uint32_t the_number)
+        : number(the_number), source(repository.storage().open(path)),
+          reader(*source, {codec::ObjectKind::journal, path}, repository.cipher()),
+          what(fmt::format("'{}' in the repository", path))
     {
     }
 
+    ByteView read_record(const Place& place)
+    {
+        if (at != place.frame.offset) {
+            at = 0;
+            reader.read(place.frame, raw);
+            at = place.frame.offset;
+        }
+        if (place.position > raw.size() || place.size > raw.size() - place.position) {
+            raise(ErrorCode::format, "{} is invalid: a frame is too short", what);
+        }
+        return raw.view().subspan(place.position, place.size);
+    }
+
+    std::uint32_t number;
     std::unique_ptr<RandomSource> source;
     codec::ObjectReader reader;
     std::string what;
-    codec::FramePlace at; // of `raw`
+    std::uint64_t at = 0; // of the frame whose bytes are in `raw`; 0 for none
     Buffer raw;
-};
-
-// A record in a journal.
-struct DurableWork::Place {
-    std::uint32_t journal = 0; // position in journals_
-    codec::FramePlace frame;
-    std::uint32_t position = 0;
-    std::uint32_t size = 0;
 };
 
 DurableWork::DurableWork(const Repository& repository,
@@ -185,12 +207,14 @@ DurableWork::DurableWork(const Repository& repository,
         }
     });
     for (const std::uint32_t number : numbers) {
+        check_cancelled();
         try {
             read_journal(number);
         } catch (const Error& error) {
-            log::warn("journal {} of backup {} is passed over: {}", number, label_, error.what());
+            pass_over(number, error);
         }
     }
+    std::ranges::stable_sort(places_, {}, &Place::path);
     prove_packs(workers);
     if (packs_.empty()) {
         header_.reset();
@@ -199,40 +223,47 @@ DurableWork::DurableWork(const Repository& repository,
 
 DurableWork::~DurableWork() = default;
 
+// What one journal cannot tell is copied again.
+void DurableWork::pass_over(std::uint32_t number, const Error& error) const
+{
+    if (error.code() == ErrorCode::terminated) {
+        throw Error(error);
+    }
+    log::warn("journal {} of backup {} is passed over: {}", number, label_, error.what());
+}
+
 void DurableWork::read_journal(std::uint32_t number)
 {
-    auto journal =
-        std::make_unique<OpenJournal>(repository_, journal_path(stanza_, label_, number));
-    const auto position = static_cast<std::uint32_t>(journals_.size());
-    std::vector<std::pair<std::string, Place>> found;
+    OpenJournal journal(repository_, journal_path(stanza_, label_, number), number);
+    std::vector<Place> found;
     std::optional<JournalHeader> header;
-    while (journal->reader.next(journal->raw)) {
-        journal->at = journal->reader.place();
-        SerialReader in(journal->raw, journal->what);
+    while (journal.reader.next(journal.raw)) {
+        const codec::FramePlace frame = journal.reader.place();
+        SerialReader in(journal.raw, journal.what);
         while (!in.at_end()) {
             const ByteView record = take_record(in);
-            SerialReader fields(record, journal->what);
-            if (static_cast<JournalRecord>(fields.u8()) == JournalRecord::header) {
+            SerialReader fields(record, journal.what);
+            const auto kind = static_cast<JournalRecord>(fields.u8());
+            if ((kind == JournalRecord::header) == header.has_value()) {
+                fields.fail("records are out of order");
+            }
+            if (!header) {
                 header = decode_header(fields);
                 continue;
             }
-            found.emplace_back(
-                fields.text(4096),
-                Place{position,
-                      journal->at,
-                      static_cast<std::uint32_t>(record.data() - journal->raw.data()),
-                      static_cast<std::uint32_t>(record.size())});
+            found.push_back({codec::xxh3_64(as_bytes(fields.text(kPathLimit))),
+                             frame,
+                             number,
+                             static_cast<std::uint32_t>(record.data() - journal.raw.data()),
+                             static_cast<std::uint32_t>(record.size())});
         }
     }
     if (!header || (header_ && *header != *header_)) {
-        raise(ErrorCode::format, "'{}' in the repository belongs to another backup", journal->what);
+        raise(ErrorCode::format, "{} belongs to another backup", journal.what);
     }
     header_ = header;
-    for (auto& [path, place] : found) {
-        places_[std::move(path)].push_back(place);
-    }
+    places_.insert(places_.end(), found.begin(), found.end());
     packs_.push_back({{label_, number}, 0});
-    journals_.push_back(std::move(journal));
 }
 
 void DurableWork::prove_packs(std::size_t workers)
@@ -269,32 +300,51 @@ void DurableWork::prove_packs(std::size_t workers)
 
 bool DurableWork::has_packs(const std::vector<Extent>& extents) const
 {
+    PackName name{label_, 0};
     return std::ranges::all_of(extents, [&](const Extent& extent) {
-        const auto pack = find_pack(packs_, {label_, extent.pack});
+        name.number = extent.pack;
+        const auto pack = find_pack(packs_, name);
         return pack && extent.offset <= packs_[*pack].size &&
                extent.length <= packs_[*pack].size - extent.offset;
     });
 }
 
+// Journals are as many as packs: only those used last stay open.
+DurableWork::OpenJournal& DurableWork::open(std::uint32_t number) const
+{
+    constexpr std::size_t kOpenJournals = 16;
+    const auto known = std::ranges::find(journals_, number, &OpenJournal::number);
+    if (known != journals_.end()) {
+        std::rotate(known, known + 1, journals_.end());
+        return *journals_.back();
+    }
+    if (journals_.size() >= kOpenJournals) {
+        journals_.erase(journals_.begin());
+    }
+    return *journals_.emplace_back(
+        std::make_unique<OpenJournal>(repository_, journal_path(stanza_, label_, number), number));
+}
+
 template <typename Visit>
 void DurableWork::visit_records(std::string_view path, const Visit& visit) const
 {
-    const auto known = places_.find(std::string(path));
-    if (known == places_.end()) {
+    if (!header_) {
         return;
     }
+    const std::uint64_t hash = codec::xxh3_64(as_bytes(path));
     const std::lock_guard lock(read_mutex_);
-    for (const Place& place : known->second) {
-        OpenJournal& journal = *journals_[place.journal];
-        if (journal.at.offset != place.frame.offset) {
-            journal.at = {};
-            journal.reader.read(place.frame, journal.raw);
-            journal.at = place.frame;
+    auto place = std::ranges::lower_bound(places_, hash, {}, &Place::path);
+    for (; place != places_.end() && place->path == hash; ++place) {
+        try {
+            OpenJournal& journal = open(place->journal);
+            SerialReader fields(journal.read_record(*place), journal.what);
+            const auto kind = static_cast<JournalRecord>(fields.u8());
+            if (fields.text(kPathLimit) == path) {
+                visit(kind, fields, journal.what);
+            }
+        } catch (const Error& error) {
+            pass_over(place->journal, error);
         }
-        SerialReader fields(journal.raw.view().subspan(place.position, place.size), journal.what);
-        const auto kind = static_cast<JournalRecord>(fields.u8());
-        fields.text();
-        visit(kind, fields, journal.what);
     }
 }
 
@@ -323,7 +373,7 @@ std::vector<PageMap> DurableWork::find_pages(std::string_view path) const
             return;
         }
         PageMap piece = decode_page_map(fields.raw(fields.remaining()), what);
-        if (has_packs(piece.extents)) {
+        if (piece.page_size == header_->page_size && has_packs(piece.extents)) {
             pieces.push_back(std::move(piece));
         }
     });

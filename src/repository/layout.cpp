@@ -195,7 +195,7 @@ std::optional<unsigned> parse_lease_name(std::string_view name) noexcept
         return std::nullopt;
     }
     const auto turn = parse_number(name.substr(kLeaseName.size() + 1));
-    return turn && *turn != 0 ? turn : std::nullopt;
+    return turn && *turn < kLeaseTurnLimit ? turn : std::nullopt;
 }
 
 std::string journal_path(std::string_view stanza, std::string_view label)
@@ -214,7 +214,8 @@ std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept
     const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
     const bool is_whole = failure == std::errc() && end == name.data() + name.size();
     const bool is_padded = name.size() == 6 || (name.size() > 6 && name.front() != '0');
-    return is_whole && is_padded ? std::optional(number) : std::nullopt;
+    return is_whole && is_padded && number < kPackNumberLimit ? std::optional(number)
+                                                              : std::nullopt;
 }
 
 std::string summary_path(std::string_view stanza, std::string_view label)

@@ -43,9 +43,18 @@ public:
     {
         renewer_.request_stop();
         renewer_.join();
-        for (unsigned turn = 0; turn <= turn_; ++turn) {
+        std::vector<unsigned> earlier;
+        repository_.storage().list(backup_path(stanza_, label_),
+                                   [&](const storage::EntryInfo& entry) {
+                                       const auto turn = parse_lease_name(entry.name);
+                                       if (turn && *turn < turn_) {
+                                           earlier.push_back(*turn);
+                                       }
+                                   });
+        for (const unsigned turn : earlier) {
             repository_.storage().remove(lease_path(stanza_, label_, turn));
         }
+        repository_.storage().remove(path_);
     }
 
 private:
@@ -88,6 +97,9 @@ bool is_alive(const LeaseInfo& lease, UnixSeconds now)
 std::unique_ptr<Lease>
 Lease::claim(const Repository& repository, std::string stanza, std::string label, unsigned turn)
 {
+    if (turn >= kLeaseTurnLimit) {
+        raise(ErrorCode::format, "backup '{}' has a lease of an impossible turn", label);
+    }
     try {
         repository.write_document(lease_path(stanza, label, turn), describe_holder());
     } catch (const Error& error) {

@@ -2,6 +2,7 @@
 #include "pgstrata/repository/manifest.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -9,23 +10,41 @@ namespace pgstrata::repository {
 
 namespace {
 
-constexpr std::uint32_t kNowhere = ~0U;
+// Where the packs of the old table and the own ones are in the new table.
+class PackPlaces {
+public:
+    PackPlaces(const std::vector<PackInfo>& prior,
+               const std::vector<PackInfo>& own,
+               const std::vector<PackInfo>& table)
+        : own_(own)
+    {
+        for (const PackInfo& pack : prior) {
+            prior_places_.push_back(find_pack(table, pack.name));
+        }
+        for (const PackInfo& pack : own) {
+            own_places_.push_back(find_pack(table, pack.name));
+        }
+    }
 
-// Where the packs of the old table, followed by the own ones by number, are in the new table.
-std::vector<std::uint32_t> new_places(const std::vector<PackInfo>& prior,
-                                      const std::vector<PackInfo>& own,
-                                      const std::vector<PackInfo>& table)
-{
-    std::vector<std::uint32_t> places;
-    for (const PackInfo& pack : prior) {
-        places.push_back(find_pack(table, pack.name).value_or(kNowhere));
+    std::optional<std::uint32_t> find(std::uint32_t pack) const
+    {
+        if (pack < prior_places_.size()) {
+            return prior_places_[pack];
+        }
+        const std::size_t number = pack - prior_places_.size();
+        const auto found = std::ranges::lower_bound(
+            own_, number, {}, [](const PackInfo& info) { return info.name.number; });
+        if (found == own_.end() || found->name.number != number) {
+            return std::nullopt;
+        }
+        return own_places_[static_cast<std::size_t>(found - own_.begin())];
     }
-    for (const PackInfo& pack : own) {
-        places.resize(std::max(places.size(), prior.size() + pack.name.number + 1), kNowhere);
-        places[prior.size() + pack.name.number] = find_pack(table, pack.name).value_or(kNowhere);
-    }
-    return places;
-}
+
+private:
+    const std::vector<PackInfo>& own_;
+    std::vector<std::optional<std::uint32_t>> prior_places_;
+    std::vector<std::optional<std::uint32_t>> own_places_;
+};
 
 } // namespace
 
@@ -48,10 +67,14 @@ void settle_packs(Manifest& manifest, const std::vector<PackInfo>& own)
     });
     manifest.packs.insert(manifest.packs.end(), own.begin(), own.end());
     std::ranges::sort(manifest.packs, {}, &PackInfo::name);
-    const std::vector<std::uint32_t> places = new_places(prior, own, manifest.packs);
+    const PackPlaces places(prior, own, manifest.packs);
     for (ManifestFile& file : manifest.files) {
         for (Extent& extent : file.extents) {
-            extent.pack = places.at(extent.pack);
+            const auto place = places.find(extent.pack);
+            if (!place) {
+                raise(ErrorCode::assertion, "'{}' lies in a pack that was not finished", file.path);
+            }
+            extent.pack = *place;
         }
     }
 }

@@ -100,12 +100,14 @@ public:
         switch (kind) {
         case RecordKind::header:
             manifest_.header = decode_header(in);
+            page_size_ = manifest_.header.page_size;
             break;
         case RecordKind::pack:
             decode_pack(in);
             break;
         case RecordKind::name:
             manifest_.names.emplace_back(in.text(256));
+            ++names_;
             break;
         case RecordKind::directory:
             decode_directory(in);
@@ -142,6 +144,7 @@ private:
         PackInfo pack{{std::string(in.text(64)), 0}, 0};
         pack.name.number = take_u32(in);
         pack.size = in.varint();
+        pack_sizes_.push_back(pack.size);
         if (!parse_backup_label(pack.name.label)) {
             in.fail("an invalid label");
         }
@@ -154,7 +157,7 @@ private:
     std::uint16_t take_owner(SerialReader& in) const
     {
         const std::uint64_t owner = in.varint(std::numeric_limits<std::uint16_t>::max());
-        if (owner >= manifest_.names.size()) {
+        if (owner >= names_) {
             in.fail("an unknown owner");
         }
         return static_cast<std::uint16_t>(owner);
@@ -192,18 +195,15 @@ private:
     Extent take_extent(SerialReader& in) const
     {
         const Extent extent = decode_extent(in);
-        if (extent.size == 0 || extent.pack >= manifest_.packs.size() ||
-            extent.offset > manifest_.packs[extent.pack].size ||
-            extent.length > manifest_.packs[extent.pack].size - extent.offset) {
+        if (extent.size == 0 || extent.pack >= pack_sizes_.size() ||
+            extent.offset > pack_sizes_[extent.pack] ||
+            extent.length > pack_sizes_[extent.pack] - extent.offset) {
             in.fail("an extent outside its pack");
         }
         return extent;
     }
 
-    bool is_paged_size(std::uint64_t size) const
-    {
-        return size != 0 && size % manifest_.header.page_size == 0;
-    }
+    bool is_paged_size(std::uint64_t size) const { return size != 0 && size % page_size_ == 0; }
 
     void check_file(const ManifestFile& file, SerialReader& in) const
     {
@@ -261,6 +261,10 @@ private:
     }
 
     Manifest& manifest_;
+    // What files are checked against, when `manifest_` may have been moved from.
+    std::vector<std::uint64_t> pack_sizes_;
+    std::size_t names_ = 0;
+    std::uint32_t page_size_ = 0;
     RecordKind last_ = RecordKind::none;
     std::string last_path_;
     std::uint64_t files_ = 0;
@@ -289,6 +293,7 @@ struct ManifestReader::State : NonCopyable {
     ManifestDecoder decoder;
     ManifestFile file; // read ahead
     RecordKind last = RecordKind::none;
+    bool is_checked = false; // to its end
 };
 
 ManifestReader::ManifestReader(const Repository& repository,
@@ -319,7 +324,10 @@ bool ManifestReader::next(ManifestFile& file)
 {
     State& state = *state_;
     if (state.last == RecordKind::end) {
-        state.records.expect_end();
+        if (!state.is_checked) {
+            state.records.expect_end();
+            state.is_checked = true;
+        }
         return false;
     }
     file = std::move(state.file);

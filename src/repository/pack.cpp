@@ -12,6 +12,8 @@ namespace {
 
 // How much work a crash may cost, where packs fill slowly.
 constexpr std::uint64_t kPackMilliseconds = 2000;
+// Frames are looked for one by one, and small ones would be many.
+constexpr std::size_t kCachedFrames = 256;
 
 } // namespace
 
@@ -36,9 +38,16 @@ PackSet::PackSet(const Repository& repository,
 void PackSet::take_over(const std::vector<PackInfo>& packs)
 {
     for (const PackInfo& pack : packs) {
-        next_ = std::max(next_.load(), pack.name.number + 1);
         add_finished(pack.name.number, pack.size);
     }
+    // What that try left besides stays where it is, so its names are taken too.
+    const auto step_behind = [&](const storage::EntryInfo& entry) {
+        if (const auto number = parse_pack_number(entry.name)) {
+            next_ = std::max(next_.load(), *number + 1);
+        }
+    };
+    repository_.storage().list(pack_path(stanza_, label_), step_behind);
+    repository_.storage().list(journal_path(stanza_, label_), step_behind);
 }
 
 void PackSet::add_finished(std::uint32_t number, std::uint64_t size)
@@ -146,7 +155,7 @@ PackReader::OpenPack& PackReader::open(std::uint32_t pack)
 std::unique_ptr<PackReader::Frame> PackReader::take_room()
 {
     std::unique_ptr<Frame> room;
-    while (cached_ > cache_size_ && !frames_.empty()) {
+    while ((cached_ > cache_size_ || frames_.size() >= kCachedFrames) && !frames_.empty()) {
         room = std::move(frames_.front());
         frames_.erase(frames_.begin());
         cached_ -= room->raw.size();

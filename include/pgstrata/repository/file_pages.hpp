@@ -23,7 +23,8 @@ class FilePages {
 public:
     FilePages() = default;
     // `maps` as read_page_maps() gives them, the newest first. Throws Error(format) naming `what`
-    // when a page is in no map or the maps have different page sizes.
+    // when a page is in no map or the maps have different page sizes. Takes no more memory than the
+    // maps do, whatever length they claim.
     FilePages(std::span<const PageMap> maps, std::string_view what);
 
     std::uint32_t page_size() const noexcept { return page_size_; }
@@ -40,8 +41,9 @@ private:
 };
 
 // Reads the maps that the extents of a manifest's file lead to, newest first. The extents in the
-// maps come back as places in `packs`, the sorted table that `reader` was made with. Throws
-// Error(format) naming `what`.
+// maps come back as places in `packs`, the sorted table that `reader` was made with. What stands
+// behind a dense map is not looked at. Throws Error(format) naming `what`, also when the labels of
+// the backups that the maps come from do not descend.
 std::vector<PageMap> read_page_maps(PackReader& reader,
                                     const std::vector<PackInfo>& packs,
                                     std::span<const Extent> extents,

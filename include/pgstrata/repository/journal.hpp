@@ -3,13 +3,14 @@
 
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/page_map.hpp"
+#include "pgstrata/util/error.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 // What a backup in progress has made durable, one journal a finished pack, so that a backup that
@@ -55,7 +56,8 @@ private:
 
 // The finished work of a backup that died. Constructing reads every journal and proves every pack
 // that has one, front to back, with `workers` threads; damaged or missing packs, and packs without
-// a journal, do not count. Looking up may be done from any thread.
+// a journal, do not count. Looking up may be done from any thread; what a journal no longer tells
+// then is not found, with a warning.
 class DurableWork : NonCopyable {
 public:
     DurableWork(const Repository& repository,
@@ -80,6 +82,8 @@ private:
     void read_journal(std::uint32_t number);
     void prove_packs(std::size_t workers);
     bool has_packs(const std::vector<Extent>& extents) const;
+    void pass_over(std::uint32_t number, const Error& error) const;
+    OpenJournal& open(std::uint32_t number) const;
     template <typename Visit>
     void visit_records(std::string_view path, const Visit& visit) const;
 
@@ -88,9 +92,9 @@ private:
     std::string label_;
     std::optional<JournalHeader> header_;
     std::vector<PackInfo> packs_;
-    std::vector<std::unique_ptr<OpenJournal>> journals_;
-    std::unordered_map<std::string, std::vector<Place>> places_;
+    std::vector<Place> places_; // by the hash of the path
     mutable std::mutex read_mutex_;
+    mutable std::vector<std::unique_ptr<OpenJournal>> journals_; // the one used last is the last
 };
 
 // Removes the journals of a backup, those of complete ones included.

@@ -68,6 +68,10 @@ std::string backup_path(std::string_view stanza, std::string_view label);
 std::string pack_path(std::string_view stanza, std::string_view label); // of all packs
 std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number);
 std::string manifest_path(std::string_view stanza, std::string_view label);
+// Pack numbers are below this, so that they can be counted on from the positions of a table.
+inline constexpr std::uint32_t kPackNumberLimit = 1U << 30U;
+// Turns are below this.
+inline constexpr unsigned kLeaseTurnLimit = 1000000;
 // The lease of the backup's `turn`-th try: "lease", then "lease.1", "lease.2"...
 std::string lease_path(std::string_view stanza, std::string_view label, unsigned turn = 0);
 // The turn that a name in the backup's directory is the lease of.

@@ -34,6 +34,7 @@ bool is_alive(const LeaseInfo& lease, UnixSeconds now);
 class Lease : NonCopyable {
 public:
     // Claims the label by creating the lease of that turn once; nullptr when somebody else has it.
+    // Throws Error(format) for a turn that no lease can have.
     static std::unique_ptr<Lease>
     claim(const Repository& repository, std::string stanza, std::string label, unsigned turn = 0);
     virtual ~Lease() = default;

@@ -105,7 +105,8 @@ struct Manifest {
 
 // Ends the work on a manifest in which extents of the backup's own packs have the size of the table
 // plus the pack's number for a position: packs of backups that nothing leads to any more
-// leave the table, `own` packs enter it, and all extents are made to fit.
+// leave the table, `own` packs (as PackSet::finished() gives them) enter it, and all extents are
+// made to fit. Throws Error(assertion) when something lies in a pack that is in neither.
 void settle_packs(Manifest& manifest, const std::vector<PackInfo>& own);
 
 // Labels of the other backups whose packs the manifest lists, ascending.
@@ -122,9 +123,10 @@ class ManifestReader : NonCopyable {
 public:
     ManifestReader(const Repository& repository, std::string_view stanza, std::string_view label);
     ~ManifestReader();
-    // All but the files; may be moved from.
+    // All but the files; may be moved from at any time.
     Manifest& head() noexcept;
-    // The next file in the order of paths; false after the last, when the end has been checked.
+    // The next file in the order of paths; false after the last, when the end has been checked, and
+    // ever after.
     bool next(ManifestFile& file);
 
 private:

@@ -50,7 +50,7 @@ public:
             std::string label,
             std::uint64_t pack_size);
     // Takes over packs that an earlier try of the same backup has finished, before any is written;
-    // new ones are numbered after them.
+    // new ones are numbered after all that the tries before have left in the repository.
     void take_over(const std::vector<PackInfo>& packs);
 
     const Repository& repository() const noexcept { return repository_; }
