@@ -183,6 +183,68 @@ TEST_CASE("every object has one place", "[repository][layout]")
     CHECK(pack_path("demo", label, 1234567) == "backup/demo/20261121-020000F/pack/1234567");
     CHECK(manifest_path("demo", label) == "backup/demo/20261121-020000F/manifest");
     CHECK(lease_path("demo", label) == "backup/demo/20261121-020000F/lease");
+    CHECK(lease_path("demo", label, 0) == "backup/demo/20261121-020000F/lease");
+    CHECK(lease_path("demo", label, 12) == "backup/demo/20261121-020000F/lease.12");
+    CHECK(journal_path("demo", label) == "backup/demo/20261121-020000F/journal");
+    CHECK(journal_path("demo", label, 7) == "backup/demo/20261121-020000F/journal/000007");
+    CHECK(journal_path("demo", label, 1234567) == "backup/demo/20261121-020000F/journal/1234567");
     CHECK(summary_path("demo", label) == "backup/demo/20261121-020000F/backup.json");
     CHECK(notes_path("demo", label) == "backup/demo/20261121-020000F/notes");
+}
+
+TEST_CASE("names of leases tell their turn", "[repository][layout][bug-46][bug-52]")
+{
+    const auto [name, turn] = GENERATE(table<std::string, std::optional<unsigned>>({
+        {"lease", 0U},
+        {"lease.1", 1U},
+        {"lease.10", 10U},
+        {"lease.999999", 999999U},
+        {"lease.1000000", std::nullopt},
+        {"lease.4294967296", std::nullopt},
+        {"lease.", std::nullopt},
+        {"lease.0", std::nullopt},
+        {"lease.01", std::nullopt},
+        {"lease.-1", std::nullopt},
+        {"lease.+1", std::nullopt},
+        {"lease.1 ", std::nullopt},
+        {"lease.1.1", std::nullopt},
+        {"lease.x", std::nullopt},
+        {"lease1", std::nullopt},
+        {"lease/1", std::nullopt},
+        {"Lease", std::nullopt},
+        {"leas", std::nullopt},
+        {"", std::nullopt},
+    }));
+    CAPTURE(name);
+    CHECK(parse_lease_name(name) == turn);
+}
+
+TEST_CASE("names of packs and journals tell their number", "[repository][layout][bug-52]")
+{
+    const auto [name, number] = GENERATE(table<std::string, std::optional<std::uint32_t>>({
+        {"000000", 0U},
+        {"000123", 123U},
+        {"999999", 999999U},
+        {"1000000", 1000000U},
+        {"1073741823", 1073741823U},
+        {"1073741824", std::nullopt},
+        {"4294967295", std::nullopt},
+        {"4294967296", std::nullopt},
+        {"99999999999999999999999", std::nullopt},
+        {"0000001", std::nullopt},
+        {"00001", std::nullopt},
+        {"12345", std::nullopt},
+        {"", std::nullopt},
+        {"-00001", std::nullopt},
+        {"+00001", std::nullopt},
+        {" 00001", std::nullopt},
+        {"00000a", std::nullopt},
+        {"000001.pgstrata.tmp", std::nullopt},
+        {"../../x", std::nullopt},
+    }));
+    CAPTURE(name);
+    CHECK(parse_pack_number(name) == number);
+    if (number) {
+        CHECK(pack_path("demo", "l", *number) == "backup/demo/l/pack/" + name);
+    }
 }

@@ -155,3 +155,73 @@ TEST_CASE("a damaged lease is an error, not an absent one", "[repository][lease]
     CHECK_THROWS_MATCHES(
         read_lease(*memory.repository, kStanza, kLabel), Error, HasCode(ErrorCode::format));
 }
+
+TEST_CASE("of two that want to take a backup up again, one can", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
+    Lease::claim(*memory.repository, kStanza, kLabel).reset(); // a first try that died
+    REQUIRE(find_lease_turn(*memory.repository, kStanza, kLabel) == 0U);
+    std::atomic<int> winners = 0;
+    std::vector<std::unique_ptr<Lease>> leases(4);
+    run_workers(4, [&](std::size_t worker, const std::stop_token&) {
+        leases[worker] = Lease::claim(*memory.repository, kStanza, kLabel, 1);
+        winners += leases[worker] ? 1 : 0;
+    });
+    CHECK(winners == 1);
+    const auto lease = read_lease(*memory.repository, kStanza, kLabel);
+    REQUIRE(lease);
+    CHECK(lease->turn == 1);
+    CHECK(is_alive(*lease, now_seconds()));
+}
+
+TEST_CASE("the lease of the newest turn counts, by number", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    CHECK_FALSE(find_lease_turn(*memory.repository, kStanza, kLabel));
+    for (const unsigned turn : {0U, 2U, 10U, 9U}) {
+        Lease::claim(*memory.repository, kStanza, kLabel, turn).reset();
+    }
+    memory.replace(lease_path(kStanza, kLabel) + ".4294967295", as_bytes("no lease"));
+    memory.replace(lease_path(kStanza, kLabel) + "s", as_bytes("no lease"));
+    CHECK(find_lease_turn(*memory.repository, kStanza, kLabel) == 10U);
+    const auto lease = read_lease(*memory.repository, kStanza, kLabel);
+    REQUIRE(lease);
+    CHECK(lease->turn == 10);
+}
+
+TEST_CASE("a damaged lease has its turn all the same", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    Lease::claim(*memory.repository, kStanza, kLabel).reset();
+    memory.replace(lease_path(kStanza, kLabel, 3), as_bytes("{"));
+    CHECK(find_lease_turn(*memory.repository, kStanza, kLabel) == 3U);
+    CHECK_THROWS_MATCHES(
+        read_lease(*memory.repository, kStanza, kLabel), Error, HasCode(ErrorCode::checksum));
+}
+
+TEST_CASE("releasing a lease removes those of earlier turns and no later one",
+          "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    const std::string backup = backup_path(kStanza, kLabel);
+    memory.replace(backup + "/manifest", as_bytes("manifest"));
+    Lease::claim(*memory.repository, kStanza, kLabel).reset();
+    const auto second = Lease::claim(*memory.repository, kStanza, kLabel, 2);
+    REQUIRE(second);
+    Lease::claim(*memory.repository, kStanza, kLabel, 11).reset();
+    second->release();
+    CHECK(names_in(*memory.storage, backup) == std::vector<std::string>{"lease.11", "manifest"});
+    const auto last = Lease::claim(*memory.repository, kStanza, kLabel, kLeaseTurnLimit - 1);
+    REQUIRE(last);
+    last->release();
+    CHECK(names_in(*memory.storage, backup) == std::vector<std::string>{"manifest"});
+}
+
+TEST_CASE("a turn whose lease nobody would find is not claimed", "[repository][lease][bug-54]")
+{
+    const MemoryRepository memory;
+    const unsigned turn = GENERATE(as<unsigned>(), kLeaseTurnLimit, ~0U);
+    CHECK_THROWS_MATCHES(
+        Lease::claim(*memory.repository, kStanza, kLabel, turn), Error, HasCode(ErrorCode::format));
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).empty());
+}

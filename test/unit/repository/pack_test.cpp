@@ -4,6 +4,7 @@
 #include "pgstrata/repository/pack.hpp"
 #include "pgstrata/storage/decorators.hpp"
 #include "pgstrata/util/parallel.hpp"
+#include "pgstrata/util/time.hpp"
 
 using namespace pgstrata;
 using namespace pgstrata::repository;
@@ -50,13 +51,19 @@ TEST_CASE("a pack that is full is followed by the next", "[repository][pack]")
     const MemoryRepository memory;
     PackSet set(*memory.repository, kStanza, kLabel, 300);
     PackWriter writer(set);
+    CHECK_FALSE(writer.is_full());
+    CHECK(writer.finish() == std::nullopt);
     std::vector<Extent> extents;
     const std::string text(100, 'x');
-    for (int i = 0; i < 10; ++i) {
+    for (std::uint32_t i = 0; i < 10; ++i) {
         extents.push_back(writer.append(body_of(text + std::to_string(i))));
+        REQUIRE(writer.is_full() == (i % 2 == 1));
+        if (writer.is_full()) {
+            CHECK(writer.finish() == i / 2);
+            CHECK_FALSE(writer.is_full());
+        }
     }
-    writer.finish();
-    writer.finish();
+    CHECK(writer.finish() == std::nullopt);
 
     const auto packs = set.finished();
     REQUIRE(packs.size() == 5); // 64 bytes of header and two frames of 141 reach 300
@@ -72,10 +79,10 @@ TEST_CASE("the packs of several writers have their number as their position", "[
     PackSet set(*memory.repository, kStanza, kLabel, 200);
     run_workers(4, [&](std::size_t worker, const std::stop_token&) {
         PackWriter writer(set);
-        for (int i = 0; i < 20; ++i) {
+        for (int i = 0; i < 10; ++i) {
             writer.append(body_of(std::string(90, static_cast<char>('a' + worker))));
+            writer.finish();
         }
-        writer.finish();
     });
 
     const auto packs = set.finished();
@@ -129,6 +136,7 @@ TEST_CASE("a pack in another's place, or none at all, is noticed", "[repository]
     PackSet set(*memory.repository, kStanza, kLabel, 100);
     PackWriter writer(set);
     const Extent extent = writer.append(body_of("first"));
+    writer.finish();
     writer.append(body_of("other"));
     writer.finish();
     memory.replace(pack_path(kStanza, kLabel, 0), memory.read(pack_path(kStanza, kLabel, 1)));
@@ -148,10 +156,10 @@ TEST_CASE("parts of frames are read from many packs in any order", "[repository]
     std::vector<Extent> extents;
     for (int i = 0; i < 30; ++i) {
         extents.push_back(writer.append(body_of(fmt::format("frame {:02} of the pack", i))));
+        writer.finish();
         extents.back().position = 6;
         extents.back().size = 2;
     }
-    writer.finish();
     const auto packs = set.finished();
     REQUIRE(packs.size() == 30);
     PackReader reader(*memory.repository, kStanza, packs);
@@ -175,4 +183,51 @@ TEST_CASE("an extent larger than its frame is refused", "[repository][pack][bug-
     const auto packs = set.finished();
     const Extent end{0, packs[0].size - 40, 40, 0, 1};
     CHECK_THROWS_MATCHES(read_frame(memory, packs, end), Error, HasCode(ErrorCode::checksum));
+}
+
+TEST_CASE("a pack that has been open for long is full, however small", "[repository][pack][.slow]")
+{
+    const MemoryRepository memory;
+    PackSet set(*memory.repository, kStanza, kLabel, 1U << 30U);
+    PackWriter writer(set);
+    writer.append(body_of("text"));
+    CHECK_FALSE(writer.is_full());
+    sleep_milliseconds(2100);
+    CHECK(writer.is_full());
+    writer.finish();
+    writer.append(body_of("text"));
+    CHECK_FALSE(writer.is_full());
+}
+
+TEST_CASE("packs of an earlier try are taken over, and names it has used are not used again",
+          "[repository][pack][bug-1]")
+{
+    const MemoryRepository memory;
+    memory.replace(pack_path(kStanza, kLabel, 6), as_bytes("left by a crash"));
+    memory.replace(pack_path(kStanza, kLabel) + "/4294967295", as_bytes("no pack of ours"));
+    PackSet set(*memory.repository, kStanza, kLabel, 1000);
+    set.take_over({{{kLabel, 1}, 100}, {{kLabel, 3}, 300}});
+    PackWriter writer(set);
+    writer.append(body_of("new"));
+    CHECK(writer.finish() == 7U);
+
+    const auto packs = set.finished();
+    REQUIRE(packs.size() == 3);
+    CHECK(packs[0].name == PackName{kLabel, 1});
+    CHECK(packs[1].name == PackName{kLabel, 3});
+    CHECK(packs[1].size == 300);
+    CHECK(packs[2].name == PackName{kLabel, 7});
+}
+
+TEST_CASE("a pack is found in a sorted table by its whole name", "[repository][pack]")
+{
+    const std::string other = std::string(kLabel) + "_20261121-030000I";
+    const std::vector<PackInfo> packs = {{{kLabel, 0}, 1}, {{kLabel, 2}, 1}, {{other, 0}, 1}};
+    CHECK(find_pack(packs, {kLabel, 0}) == 0U);
+    CHECK(find_pack(packs, {kLabel, 2}) == 1U);
+    CHECK(find_pack(packs, {other, 0}) == 2U);
+    CHECK_FALSE(find_pack(packs, {kLabel, 1}));
+    CHECK_FALSE(find_pack(packs, {kLabel, 3}));
+    CHECK_FALSE(find_pack(packs, {other, 1}));
+    CHECK_FALSE(find_pack({}, {other, 1}));
 }
