@@ -15,13 +15,30 @@ namespace pgstrata::command {
 
 namespace {
 
-constexpr const char* kFullHint = "use --type=full";
+// The option table has checked the words.
+repository::BackupType backup_type(const std::string& word)
+{
+    using repository::BackupType;
+    return word == "full" ? BackupType::full : word == "diff" ? BackupType::diff : BackupType::incr;
+}
+
+engine::ChangeTracking change_tracking(const std::string& word)
+{
+    using engine::ChangeTracking;
+    return word == "scan"      ? ChangeTracking::scan
+           : word == "summary" ? ChangeTracking::summary
+                               : ChangeTracking::automatic;
+}
 
 engine::BackupOptions backup_options(const config::Config& config, unsigned repo_index)
 {
     engine::BackupOptions options;
     options.stanza = config.text("stanza");
     options.data_directory = config.text("pg-path");
+    options.type = backup_type(config.text("type"));
+    options.is_delta = config.flag("delta");
+    options.change_tracking = change_tracking(config.text("change-tracking"));
+    options.can_resume = config.flag("resume");
     options.repo_index = repo_index;
     options.start_fast = config.flag("start-fast");
     options.check_archive = config.flag("archive-check");
@@ -45,35 +62,6 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
     options.workers = static_cast<std::size_t>(config.number("process-max"));
     options.is_forced = config.flag("force");
     return options;
-}
-
-// Asked for diff or incr we refuse; when nothing is asked for, incr becomes full as long as there
-// is nothing that it could build on.
-void check_type(const config::Config& config)
-{
-    const std::string& type = config.text("type");
-    if (type != "full" && config.source("type") != config::Source::built_in) {
-        throw Error(ErrorCode::feature_not_supported,
-                    fmt::format("option 'type' set to '{}' is not supported yet", type),
-                    kFullHint);
-    }
-}
-
-void check_default_type(const config::Config& config, const repository::Repository& repository)
-{
-    const std::string& type = config.text("type");
-    if (type == "full") {
-        return;
-    }
-    const std::string& stanza = config.text("stanza");
-    const repository::Cluster cluster = engine::current_cluster(repository, stanza);
-    const auto backups = repository::list_backups(repository, stanza);
-    if (std::ranges::count(backups, cluster.id, &repository::BackupSummary::archive_id) > 0) {
-        throw Error(ErrorCode::feature_not_supported,
-                    fmt::format("a backup of the default type '{}' is not supported yet", type),
-                    kFullHint);
-    }
-    log::warn("no prior backup exists, {} backup has been changed to full", type);
 }
 
 std::unique_ptr<postgres::Session> open_session(const config::Config& config)
@@ -105,7 +93,6 @@ void report(const repository::BackupSummary& summary, unsigned repo_index)
 
 int run_backup(const config::Config& config)
 {
-    check_type(config);
     const std::string& stanza = config.text("stanza");
     engine::check_stop_file(config.text("lock-path"), stanza);
     engine::LocalLock lock({config.text("lock-path"),
@@ -113,7 +100,6 @@ int run_backup(const config::Config& config)
                             {engine::LockType::backup},
                             chosen_repositories(config)});
     const OpenedRepository opened = open_repository(config, single_repository(config));
-    check_default_type(config, *opened.repository);
     const auto session = open_session(config);
     const repository::BackupSummary summary = engine::make_backup(
         backup_options(config, opened.index),

@@ -51,6 +51,9 @@ inline constexpr std::array kGeneralRows = {
     size("buffer-size", kNetwork, "1MiB",
         "16KiB|32KiB|64KiB|128KiB|256KiB|512KiB|1MiB|2MiB|4MiB|8MiB|16MiB",
         "I/O buffer size used for copy, compression and encryption steps.").tunes(),
+    choice("change-tracking", on(backup), "auto", "auto|scan|summary",
+        "How changed pages are found: by the server's WAL summaries where there are some, or by "
+        "reading every file that was touched."),
     boolean("checksum-page", on(backup), "",
         "Verify page checksums during backup; by default when the cluster has them."),
     string("cmd", kParallel, "<argv0>",
@@ -80,8 +83,7 @@ inline constexpr std::array kGeneralRows = {
     time("db-timeout", kConnects, "30m", "[100ms..7d]",
         "Limit for database queries including backup start and stop calls."),
     boolean("delta", on(backup, restore), "n",
-        "Compare contents: restore keeps what is right already, backup reads what looks unchanged.")
-        .refused().tunes_for(on(backup)),
+        "Compare contents: restore keeps what is right already, backup reads what looks unchanged."),
     choice("detail-level", on(info), "full", "full|progress",
         "Full report or just lock/progress information from info.").on_command_line(),
     boolean("dry-run", on(expire), "n",
@@ -174,7 +176,7 @@ inline constexpr std::array kGeneralRows = {
     boolean("report", on(check), "n",
         "Print the sources of the configuration as JSON.").on_command_line().internal().refused(),
     boolean("resume", on(backup), "y",
-        "Permit going on with an interrupted backup.").tunes(),
+        "Permit going on with an interrupted backup."),
     boolean("sck-block", kNetwork, "n",
         "Use blocking sockets.").internal().tunes(),
     boolean("sck-keep-alive", kNetwork, "y",

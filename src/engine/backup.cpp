@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/backup.hpp"
 
+#include "engine/backup_summary.hpp"
 #include "engine/frame_packer.hpp"
+#include "engine/unfinished_backup.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/copy.hpp"
+#include "pgstrata/engine/prior_backup.hpp"
+#include "pgstrata/engine/wal_changes.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
+#include "pgstrata/util/size.hpp"
 
 #include <unistd.h>
 
@@ -27,8 +32,10 @@ using repository::ManifestFile;
 
 // Pages cannot be newer than this much WAL after the start: a random LSN on a damaged page is.
 constexpr std::uint64_t kLsnMargin = std::uint64_t{1} << 40U;
-// How far a label may run ahead of the clock before the clock is called wrong.
-constexpr UnixSeconds kClockTolerance = 60;
+constexpr unsigned kSummariesSince = 17;
+// Between the listing and the first read: longer than a tick of the clock that files get their
+// times from, so that whatever is written from then on changes a file's time.
+constexpr unsigned kQuietMilliseconds = 25;
 
 // One backup on its way from the first check to backup.json.
 class BackupRun : NonCopyable {
@@ -43,7 +50,7 @@ public:
     repository::BackupSummary run(const Progress::Report& report)
     {
         check_cluster();
-        collect_abandoned_backups(repository_, options_.stanza);
+        choose_prior_backup();
         claim_label();
         try {
             start();
@@ -100,24 +107,57 @@ private:
             "it looks like PostgreSQL is running and the backup will probably not be consistent");
     }
 
+    void choose_prior_backup()
+    {
+        const auto backups = repository::list_backups(
+            repository_, options_.stanza, repository::warn_of_unreadable_backup);
+        PriorChoice choice = choose_prior(backups, options_.type, cluster_.id);
+        if (choice.prior != nullptr) {
+            try {
+                prior_ = std::make_unique<repository::ManifestReader>(
+                    repository_, options_.stanza, choice.prior->label);
+            } catch (const Error& error) {
+                choice = {repository::BackupType::full, nullptr, error.what()};
+            }
+        }
+        if (choice.type != options_.type) {
+            log::warn("{}, {} backup has been changed to full",
+                      choice.reason,
+                      repository::to_string(options_.type));
+        }
+        header().type = choice.type;
+        if (prior_) {
+            header().prior = choice.prior->label;
+            manifest_.packs = prior_->head().packs;
+            log::info("last backup label = {}, version = {}",
+                      choice.prior->label,
+                      choice.prior->program_version);
+        }
+    }
+
+    repository::JournalHeader journal_header() const
+    {
+        const repository::ManifestHeader& head = manifest_.header;
+        return {head.type, head.prior, cluster_.id, control_.page_size};
+    }
+
     void claim_label()
     {
-        UnixSeconds newest = 0;
-        for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
-            newest = std::max(newest, repository::parse_backup_label(label)->time);
+        ClaimedLabel claimed;
+        if (options_.can_resume) {
+            UnfinishedBackup unfinished = take_up_unfinished_backup(
+                repository_, options_.stanza, journal_header(), options_.workers);
+            claimed = std::move(unfinished.claimed);
+            durable_ = std::move(unfinished.work);
+        } else {
+            collect_abandoned_backups(repository_, options_.stanza);
         }
-        UnixSeconds time = std::max(now_seconds(), newest + 1);
-        if (time - now_seconds() > kClockTolerance) {
-            throw Error(ErrorCode::clock,
-                        fmt::format("the newest backup label is of {}, which is in the future",
-                                    format_local_time(newest)),
-                        "has the clock of this host gone back?");
+        if (!claimed.lease) {
+            claimed = claim_new_label(repository_, options_.stanza, header().type, header().prior);
+            log::info("new backup label = {}", claimed.label);
         }
-        for (; !lease_; ++time) {
-            header().label = repository::make_backup_label(repository::BackupType::full, {}, time);
-            lease_ = repository::Lease::claim(repository_, options_.stanza, header().label);
-        }
-        log::info("new backup label = {}", header().label);
+        header().label = std::move(claimed.label);
+        lease_ = std::move(claimed.lease);
     }
 
     void start()
@@ -226,15 +266,100 @@ private:
         rules.catalog_version = control_.catalog_version;
         rules.online = is_online();
         rules.exclude = options_.exclude;
-        header().copy_time = now_nanoseconds();
+        find_wal_changes();
         scan_into_manifest(options_.data_directory, rules, manifest_);
-        const BackupPlan plan = plan_full_backup(manifest_, control_.page_size);
+        sleep_milliseconds(kQuietMilliseconds);
+        header().copy_time = now_nanoseconds();
+        const BackupPlan plan = plan_copy();
         packs_.emplace(repository_, options_.stanza, header().label, options_.pack_size);
+        if (durable_) {
+            packs_->take_over(durable_->packs());
+        }
         Progress progress(plan.bytes, report);
         const CopyResult result = copy_files(copy_options(), plan, manifest_, *packs_, progress);
-        copied_bytes_ = result.bytes;
+        read_bytes_ = result.read;
+        copied_bytes_ = result.stored;
         remove_vanished(result.vanished);
         copy_control_file();
+    }
+
+    BackupPlan plan_copy()
+    {
+        if (!prior_) {
+            return plan_full_backup(manifest_, control_.page_size);
+        }
+        const repository::ManifestHeader& before = prior_->head().header;
+        const std::string doubt =
+            options_.is_delta ? "option --delta is set"
+                              : why_times_do_not_count(before, header(), header().copy_time);
+        ChangeRules rules;
+        rules.page_size = control_.page_size;
+        rules.trust_times = doubt.empty();
+        rules.prior_copy_time = before.copy_time;
+        rules.changes = wal_changes_ ? &*wal_changes_ : nullptr;
+        if (!doubt.empty()) {
+            log::info("sizes and times of files do not count, all files are compared: {}", doubt);
+        }
+        const BackupPlan plan = plan_backup(manifest_, rules, *prior_);
+        log::info("{} of {} are as in backup {} by size and time",
+                  format_size(plan.referred),
+                  format_size(plan.referred + plan.bytes),
+                  header().prior);
+        return plan;
+    }
+
+    // WAL summaries save reading what was touched but not changed; without them nothing is lost but
+    // time.
+    void find_wal_changes()
+    {
+        if (!prior_) {
+            return;
+        }
+        const std::string reason = ask_for_wal_changes();
+        if (wal_changes_) {
+            log::info("change tracking: of relation files that were touched only the pages are "
+                      "read that {} WAL summaries name",
+                      wal_summaries_);
+            return;
+        }
+        const bool is_missed = options_.change_tracking == ChangeTracking::summary ||
+                               (is_online() && session_->major() >= kSummariesSince &&
+                                session_->setting("summarize_wal") == "on" &&
+                                options_.change_tracking == ChangeTracking::automatic);
+        log::write(
+            is_missed ? log::Level::warn : log::Level::info,
+            fmt::format("change tracking: all files that were touched are read: {}", reason));
+    }
+
+    // Why there are none, where there are none.
+    std::string ask_for_wal_changes()
+    {
+        if (options_.change_tracking == ChangeTracking::scan) {
+            return "option --change-tracking is set to scan";
+        }
+        if (options_.is_delta) {
+            return "option --delta is set";
+        }
+        if (!is_online()) {
+            return "the server is not running";
+        }
+        const repository::ManifestHeader& before = prior_->head().header;
+        if (!before.is_online || before.data_checksum_version != control_.data_checksum_version) {
+            return "the prior backup was taken of a stopped server or with another setting of data "
+                   "checksums";
+        }
+        WalChangesRequest request;
+        request.data_directory = options_.data_directory;
+        request.prior_timeline = before.timeline;
+        request.prior_start = before.start_lsn;
+        request.prior_stop = before.stop_lsn;
+        request.timeline = header().timeline;
+        request.start = header().start_lsn;
+        request.timeout_milliseconds = options_.archive_timeout_milliseconds;
+        WalChanges changes = read_wal_changes(request, *session_);
+        wal_changes_ = std::move(changes.blocks);
+        wal_summaries_ = changes.files;
+        return changes.reason;
     }
 
     CopyOptions copy_options() const
@@ -250,6 +375,17 @@ private:
             is_online() ? manifest_.header.start_lsn.value + kLsnMargin : 0;
         copy.page_size = control_.page_size;
         copy.segment_pages = control_.segment_pages;
+        copy.changes = wal_changes_ ? &*wal_changes_ : nullptr;
+        if (wal_changes_) {
+            copy.audit.start = manifest_.header.start_lsn;
+            copy.audit.prior_start = prior_->head().header.start_lsn;
+            copy.audit.hints_are_logged =
+                control_.data_checksum_version != 0 || session_->setting("wal_log_hints") == "on";
+        }
+        copy.durable = durable_.get();
+        if (options_.can_resume) {
+            copy.journal = journal_header();
+        }
         if (is_online()) {
             // A query that needs an answer: a backup that can never be stopped need not be copied
             // to its end.
@@ -282,10 +418,11 @@ private:
         file.digest = codec::xxh3_128(bytes);
         while (!bytes.empty()) {
             const ByteView piece = bytes.first(std::min(bytes.size(), codec::kFrameRawLimit));
-            file.extents.push_back(packer.add_frame(piece));
+            file.extents.push_back(packer.in_manifest(packer.add_frame(piece)));
             bytes = bytes.subspan(piece.size());
         }
         copied_bytes_ += file.size;
+        read_bytes_ += file.size;
         const auto at =
             std::ranges::lower_bound(manifest_.files, file.path, {}, &ManifestFile::path);
         manifest_.files.insert(at, std::move(file));
@@ -299,7 +436,7 @@ private:
         if (check_pages_ && copy.control.data_checksum_version != control_.data_checksum_version) {
             raise(ErrorCode::db_mismatch, "data checksums were switched while the backup ran");
         }
-        FramePacker packer(*packs_, manifest_, control_.page_size, options_.compress_level);
+        FramePacker packer(*packs_, manifest_, options_.compress_level);
         ManifestFile file;
         file.path = postgres::kControlFilePath;
         file.mtime = now_nanoseconds();
@@ -342,7 +479,7 @@ private:
 
     void copy_wal(postgres::WalSegment first, postgres::WalSegment last)
     {
-        FramePacker packer(*packs_, manifest_, control_.page_size, options_.compress_level);
+        FramePacker packer(*packs_, manifest_, options_.compress_level);
         for (postgres::WalSegment segment = first; segment <= last; ++segment.number) {
             const std::string name = postgres::to_string(segment, cluster_.wal_segment_size);
             const auto found =
@@ -362,16 +499,32 @@ private:
 
     repository::BackupSummary commit()
     {
-        manifest_.packs = packs_->finished();
+        repository::settle_packs(manifest_, packs_->finished());
         std::ranges::sort(manifest_.databases, {}, &repository::ManifestDatabase::oid);
         std::ranges::sort(manifest_.tablespaces, {}, &repository::ManifestTablespace::oid);
-        repository::BackupSummary summary = summarize();
+        repository::BackupSummary summary = summarize(manifest_);
+        summary.delta = copied_bytes_;
+        summary.read = read_bytes_;
+        summary.change_tracking = !prior_ ? "full" : wal_changes_ ? "summary" : "scan";
+        summary.host = host_name();
+        summary.annotations = options_.annotations;
         summary.manifest_size = repository::write_manifest(repository_, options_.stanza, manifest_);
         repository::write_summary(repository_, options_.stanza, summary);
-        // From here on the backup exists, whatever happens to its lease.
+        // From here on the backup exists, whatever happens to its journals and lease.
         is_committed_ = true;
-        release_lease();
+        clean_up();
         return summary;
+    }
+
+    void clean_up()
+    {
+        try {
+            repository::remove_journals(repository_, options_.stanza, header().label);
+        } catch (const Error& error) {
+            log::warn(
+                "unable to remove the journals of backup {}: {}", header().label, error.what());
+        }
+        release_lease();
     }
 
     void release_lease()
@@ -383,40 +536,6 @@ private:
         }
     }
 
-    repository::BackupSummary summarize() const
-    {
-        const repository::ManifestHeader& head = manifest_.header;
-        repository::BackupSummary summary;
-        summary.label = head.label;
-        summary.type = head.type;
-        summary.program_version = head.program_version;
-        summary.archive_id = head.archive_id;
-        summary.system_identifier = head.system_identifier;
-        summary.is_online = head.is_online;
-        summary.start_time = head.start_time;
-        summary.stop_time = head.stop_time;
-        summary.timeline = head.timeline;
-        summary.start_lsn = head.start_lsn;
-        summary.stop_lsn = head.stop_lsn;
-        summary.start_wal = head.start_wal;
-        summary.stop_wal = head.stop_wal;
-        summary.delta = copied_bytes_;
-        summary.files = manifest_.files.size();
-        summary.host = host_name();
-        summary.annotations = options_.annotations;
-        for (const ManifestFile& file : manifest_.files) {
-            summary.size += file.size;
-            if (file.is_damaged) {
-                summary.damaged_files.push_back(file.path);
-            }
-        }
-        for (const repository::PackInfo& pack : manifest_.packs) {
-            summary.repository_delta += pack.size;
-        }
-        summary.repository_size = summary.repository_delta;
-        return summary;
-    }
-
     // After a failure. The connection, which ends the server's backup mode when it closes, belongs
     // to the caller.
     void abandon() noexcept
@@ -424,9 +543,13 @@ private:
         if (is_committed_) {
             return;
         }
+        const bool has_durable_work = packs_ && !packs_->finished().empty();
         try {
             release_lease();
-            packs_.reset();
+            if (options_.can_resume && has_durable_work) {
+                log::info("what backup {} has stored is kept for a later try", header().label);
+                return;
+            }
             remove_incomplete_backup(repository_, options_.stanza, header().label);
         } catch (const Error& error) {
             log::warn("unable to remove the aborted backup {}: {}", header().label, error.what());
@@ -440,8 +563,13 @@ private:
     postgres::ControlFile control_;
     bool check_pages_ = false;
     Manifest manifest_;
+    std::unique_ptr<repository::ManifestReader> prior_; // null for a full
+    std::optional<postgres::ChangedBlocks> wal_changes_;
+    std::size_t wal_summaries_ = 0; // that they were read from
     std::unique_ptr<repository::Lease> lease_;
+    std::unique_ptr<repository::DurableWork> durable_; // of an earlier try
     std::optional<repository::PackSet> packs_;
+    std::uint64_t read_bytes_ = 0;
     std::uint64_t copied_bytes_ = 0;
     bool is_committed_ = false;
 };

@@ -15,6 +15,8 @@ namespace pgstrata::engine {
 
 namespace {
 
+using repository::ContentKind;
+
 constexpr std::uint32_t kPermissionBits = 07777;
 
 // Gives users and groups their place in the manifest's table of names.
@@ -65,6 +67,48 @@ void add_root(const std::string& data_directory, NameTable& names, repository::M
                                     names.group(status.st_gid)});
 }
 
+void classify_contents(repository::Manifest& manifest, std::uint32_t page_size)
+{
+    for (repository::ManifestFile& file : manifest.files) {
+        const bool is_paged = file.size != 0 && file.size % page_size == 0 &&
+                              postgres::parse_relation_path(file.path).has_value();
+        file.content = file.size == 0 ? ContentKind::empty
+                       : is_paged     ? ContentKind::paged
+                                      : ContentKind::whole;
+    }
+}
+
+BackupPlan make_plan(const repository::Manifest& manifest, std::vector<FileWork> work)
+{
+    BackupPlan plan;
+    std::vector<std::uint32_t> large;
+    std::vector<std::uint32_t> small;
+    for (std::uint32_t i = 0; i < manifest.files.size(); ++i) {
+        const std::uint64_t size = manifest.files[i].size;
+        if (work[i] == FileWork::refer) {
+            plan.referred += size;
+            continue;
+        }
+        plan.bytes += size;
+        (size < kSmallFileSize ? small : large).push_back(i);
+    }
+    std::ranges::stable_sort(
+        large, std::greater(), [&](std::uint32_t i) { return manifest.files[i].size; });
+    for (const std::uint32_t i : large) {
+        const bool is_shared = manifest.files[i].content == ContentKind::paged;
+        const std::uint64_t parts =
+            is_shared ? (manifest.files[i].size + kCopyPartSize - 1) / kCopyPartSize : 1;
+        for (std::uint32_t part = 0; part < parts; ++part) {
+            plan.units.push_back({i, part});
+        }
+    }
+    for (const std::uint32_t i : small) {
+        plan.units.push_back({i, 0});
+    }
+    plan.work = std::move(work);
+    return plan;
+}
+
 } // namespace
 
 void scan_into_manifest(const std::string& data_directory,
@@ -103,37 +147,43 @@ void scan_into_manifest(const std::string& data_directory,
     std::ranges::sort(manifest.files, {}, &repository::ManifestFile::path);
 }
 
+BackupPlan plan_backup(repository::Manifest& manifest,
+                       const ChangeRules& rules,
+                       repository::ManifestReader& prior)
+{
+    classify_contents(manifest, rules.page_size);
+    std::vector<FileWork> work(manifest.files.size(), FileWork::copy);
+    repository::ManifestFile known;
+    bool has_known = prior.next(known);
+    for (std::size_t i = 0; i < manifest.files.size(); ++i) {
+        repository::ManifestFile& file = manifest.files[i];
+        while (has_known && known.path < file.path) {
+            has_known = prior.next(known);
+        }
+        const bool is_there = has_known && known.path == file.path;
+        work[i] = decide_work(file, is_there ? &known : nullptr, rules);
+        if (is_there && work[i] != FileWork::copy) {
+            file.extents = std::move(known.extents);
+            file.digest = known.digest;
+            file.is_damaged = known.is_damaged;
+            file.bad_pages = std::move(known.bad_pages);
+        }
+    }
+    // To the end, since only there its completeness is proved.
+    while (has_known) {
+        has_known = prior.next(known);
+    }
+    return make_plan(manifest, std::move(work));
+}
+
 BackupPlan plan_full_backup(repository::Manifest& manifest, std::uint32_t page_size)
 {
-    BackupPlan plan;
-    std::vector<std::uint32_t> large;
-    std::vector<std::uint32_t> small;
-    for (std::uint32_t i = 0; i < manifest.files.size(); ++i) {
-        repository::ManifestFile& file = manifest.files[i];
-        const bool is_paged = file.size != 0 && file.size % page_size == 0 &&
-                              postgres::parse_relation_path(file.path).has_value();
-        file.content = file.size == 0 ? repository::ContentKind::empty
-                       : is_paged     ? repository::ContentKind::paged
-                                      : repository::ContentKind::whole;
-        plan.bytes += file.size;
-        if (file.size != 0) {
-            (file.size < kSmallFileSize ? small : large).push_back(i);
-        }
+    classify_contents(manifest, page_size);
+    std::vector<FileWork> work;
+    for (const repository::ManifestFile& file : manifest.files) {
+        work.push_back(decide_work(file, nullptr, {}));
     }
-    std::ranges::stable_sort(
-        large, std::greater(), [&](std::uint32_t i) { return manifest.files[i].size; });
-    for (const std::uint32_t i : large) {
-        const bool is_shared = manifest.files[i].content == repository::ContentKind::paged;
-        const std::uint64_t parts =
-            is_shared ? (manifest.files[i].size + kCopyPartSize - 1) / kCopyPartSize : 1;
-        for (std::uint32_t part = 0; part < parts; ++part) {
-            plan.units.push_back({i, part});
-        }
-    }
-    for (const std::uint32_t i : small) {
-        plan.units.push_back({i, 0});
-    }
-    return plan;
+    return make_plan(manifest, std::move(work));
 }
 
 } // namespace pgstrata::engine

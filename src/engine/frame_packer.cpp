@@ -5,24 +5,48 @@
 
 namespace pgstrata::engine {
 
+using repository::Extent;
+using repository::ManifestFile;
+using repository::PageMap;
+
+void resolve_extents(std::vector<Extent>& extents, const Extent& frame)
+{
+    for (Extent& extent : extents) {
+        if (extent.length == 0) {
+            extent.pack = frame.pack;
+            extent.offset = frame.offset;
+            extent.length = frame.length;
+            extent.position += frame.position;
+        }
+    }
+}
+
 FramePacker::FramePacker(repository::PackSet& packs,
                          repository::Manifest& manifest,
-                         std::uint32_t page_size,
                          std::optional<int> compress_level)
-    : manifest_(manifest), page_size_(page_size), writer_(packs), small_(codec::kFrameRawLimit)
+    : packs_(packs), manifest_(manifest),
+      first_own_(static_cast<std::uint32_t>(manifest.packs.size())), writer_(packs),
+      small_(codec::kFrameRawLimit)
 {
     if (compress_level) {
         compressor_.emplace(*compress_level);
     }
 }
 
-repository::Extent FramePacker::add_frame(ByteView raw)
+void FramePacker::keep_journal(const repository::JournalHeader& header)
 {
-    const repository::Extent extent = writer_.append(
+    journal_.emplace(header);
+}
+
+Extent FramePacker::add_frame(ByteView raw)
+{
+    return writer_.append(
         codec::make_frame_body(raw, compressor_ ? &*compressor_ : nullptr, scratch_));
-    if (writer_.is_full()) {
-        writer_.finish();
-    }
+}
+
+Extent FramePacker::in_manifest(Extent extent) const noexcept
+{
+    extent.pack += first_own_;
     return extent;
 }
 
@@ -34,12 +58,23 @@ MutableBytes FramePacker::reserve_small(std::size_t size)
     return small_.span().subspan(small_used_, size);
 }
 
-void FramePacker::add_small(std::uint32_t file, std::size_t size, std::vector<std::uint64_t> hashes)
+void FramePacker::add_small_file(std::uint32_t file, std::size_t size)
 {
+    small_pieces_.push_back(
+        {file, static_cast<std::uint32_t>(small_used_), static_cast<std::uint32_t>(size), {}});
+    small_used_ += size;
+}
+
+void FramePacker::add_small_pages(std::uint32_t file, std::size_t size, PageMap map)
+{
+    if (size == 0) {
+        add_map(file, map);
+        return;
+    }
     small_pieces_.push_back({file,
                              static_cast<std::uint32_t>(small_used_),
                              static_cast<std::uint32_t>(size),
-                             std::move(hashes)});
+                             std::move(map)});
     small_used_ += size;
 }
 
@@ -48,29 +83,57 @@ void FramePacker::flush_small()
     if (small_used_ == 0) {
         return;
     }
-    const repository::Extent frame = add_frame(small_.view().first(small_used_));
+    const Extent frame = add_frame(small_.view().first(small_used_));
     std::vector<Piece> pieces;
     pieces.swap(small_pieces_);
     small_used_ = 0;
     for (Piece& piece : pieces) {
-        repository::Extent extent = frame;
-        extent.position = piece.position;
-        extent.size = piece.size;
-        if (piece.hashes.empty()) {
-            manifest_.files[piece.file].extents.assign(1, extent);
+        if (!piece.pages) {
+            add_whole(piece, frame);
             continue;
         }
-        repository::PageMap map;
-        map.page_size = page_size_;
-        map.file_pages = piece.size / page_size_;
-        map.extents.assign(1, extent);
-        map.hashes = std::move(piece.hashes);
-        add_map(piece.file, map);
+        Extent room = frame;
+        room.position = piece.position;
+        resolve_extents(piece.pages->extents, room);
+        remember_pages(piece.file, *piece.pages);
+        add_map(piece.file, *piece.pages);
     }
 }
 
-void FramePacker::add_map(std::uint32_t file, const repository::PageMap& map)
+void FramePacker::add_whole(const Piece& piece, const Extent& frame)
 {
+    Extent extent = frame;
+    extent.position = piece.position;
+    extent.size = piece.size;
+    manifest_.files[piece.file].extents.assign(1, in_manifest(extent));
+    remember_file(piece.file);
+}
+
+void FramePacker::remember_file(std::uint32_t file)
+{
+    if (!journal_) {
+        return;
+    }
+    const ManifestFile& entry = manifest_.files[file];
+    repository::StoredFile stored{entry.size, entry.digest, entry.extents};
+    for (Extent& extent : stored.extents) {
+        extent.pack -= first_own_;
+    }
+    journal_->add_file(entry.path, stored);
+}
+
+void FramePacker::remember_pages(std::uint32_t file, const PageMap& pages)
+{
+    if (journal_ && pages.stored_pages() != 0) {
+        journal_->add_pages(manifest_.files[file].path, pages);
+    }
+}
+
+void FramePacker::add_map(std::uint32_t file, const PageMap& map)
+{
+    if (map.is_dense) {
+        manifest_.files[file].extents.clear();
+    }
     encoded_.clear();
     repository::encode_page_map(map, encoded_);
     // A map stays in one frame where it can; that of a full segment is larger than any frame.
@@ -97,22 +160,40 @@ void FramePacker::flush_maps()
     if (maps_.empty()) {
         return;
     }
-    const repository::Extent frame = add_frame(maps_);
+    const Extent frame = add_frame(maps_);
     for (const Piece& piece : map_pieces_) {
-        repository::Extent extent = frame;
+        Extent extent = frame;
         extent.position = piece.position;
         extent.size = piece.size;
-        manifest_.files[piece.file].extents.push_back(extent);
+        std::vector<Extent>& extents = manifest_.files[piece.file].extents;
+        const auto earlier_backups =
+            std::ranges::find_if(extents, [&](const Extent& e) { return e.pack < first_own_; });
+        extents.insert(earlier_backups, in_manifest(extent));
     }
     map_pieces_.clear();
     maps_.clear();
+}
+
+void FramePacker::end_unit()
+{
+    if (writer_.is_full()) {
+        end_pack();
+    }
+}
+
+void FramePacker::end_pack()
+{
+    const auto number = writer_.finish();
+    if (number && journal_) {
+        journal_->write(packs_.repository(), packs_.stanza(), packs_.label(), *number);
+    }
 }
 
 void FramePacker::finish()
 {
     flush_small();
     flush_maps();
-    writer_.finish();
+    end_pack();
 }
 
 } // namespace pgstrata::engine

@@ -2,60 +2,49 @@
 #include "engine/page_reader.hpp"
 
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <cstring>
 
 namespace pgstrata::engine {
 
 namespace {
 
 constexpr int kRereads = 5;
-constexpr unsigned kRereadPause = 5;
+constexpr unsigned kRereadPause = 5; // milliseconds
 
 } // namespace
 
-bool PageReader::is_bad_after_rereads(int fd,
-                                      const std::string& path,
-                                      std::uint64_t offset,
-                                      std::uint32_t block,
-                                      MutableBytes page) const
+void PageReader::read(const PageFile& file, std::uint32_t page, MutableBytes out) const
 {
-    // A page caught in the middle of a write is whole a moment later.
-    for (int attempt = 0; attempt < kRereads; ++attempt) {
-        sleep_milliseconds(kRereadPause);
-        if (pread_fully(fd, page, offset, path) != page.size()) {
-            // Truncated meanwhile: what was there is no part of the relation any more.
-            std::memset(page.data(), 0, page.size());
-            return false;
-        }
-        if (postgres::check_page(page, block, options_.page_check) != postgres::PageState::bad) {
-            return false;
-        }
-    }
-    return true;
+    const std::uint64_t offset = std::uint64_t{page} * options_.page_size;
+    const std::size_t size = pread_fully(file.fd, out, offset, file.path);
+    // Half a page is what a truncation leaves for a moment.
+    const std::size_t whole = size - size % options_.page_size;
+    std::memset(out.data() + whole, 0, out.size() - whole);
 }
 
-void PageReader::read_pages(int fd,
-                            const std::string& path,
-                            std::uint64_t offset,
-                            std::uint32_t first_block,
-                            MutableBytes out,
-                            std::vector<std::uint32_t>& bad_pages) const
+void PageReader::reread(const PageFile& file, std::uint32_t page, MutableBytes bytes) const
 {
-    const std::size_t size = pread_fully(fd, out, offset, path);
-    const std::size_t page_size = options_.page_size;
-    const std::size_t whole = size - size % page_size;
-    std::memset(out.data() + whole, 0, out.size() - whole);
+    sleep_milliseconds(kRereadPause);
+    read(file, page, bytes);
+}
+
+PageVerdict PageReader::check(const PageFile& file, std::uint32_t page, MutableBytes bytes) const
+{
     if (!options_.check_pages) {
-        return;
+        return {};
     }
-    for (std::size_t at = 0; at < whole; at += page_size) {
-        const MutableBytes page = out.subspan(at, page_size);
-        const auto number = static_cast<std::uint32_t>((offset + at) / page_size);
-        if (postgres::check_page(page, first_block + number, options_.page_check) ==
-                postgres::PageState::bad &&
-            is_bad_after_rereads(fd, path, offset + at, first_block + number, page)) {
-            bad_pages.push_back(number);
+    const std::uint32_t block = file.first_block + page;
+    int attempt = 0;
+    while (postgres::check_page(bytes, block, options_.page_check) == postgres::PageState::bad) {
+        if (attempt == kRereads) {
+            return {true, true};
         }
+        reread(file, page, bytes);
+        ++attempt;
     }
+    return {false, attempt != 0};
 }
 
 } // namespace pgstrata::engine

@@ -6,33 +6,37 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace pgstrata::engine {
 
-// Reads stretches of files that a server may be writing at the same moment. One thread.
+// A relation file that is open, and where its pages are in their fork.
+struct PageFile {
+    int fd = -1;
+    std::string path;
+    std::uint32_t first_block = 0; // number of the file's first page in its fork
+};
+
+struct PageVerdict {
+    bool is_bad = false;
+    bool was_reread = false; // the bytes may not be those that were read first
+};
+
+// Reads pages of files that a server may be writing at the same moment. One thread.
 class PageReader {
 public:
     explicit PageReader(const CopyOptions& options) : options_(options) {}
 
-    // Fills `out` with pages of the file from `offset` on; what the file no longer has becomes zero
-    // pages. Each page is checked as the options say: one that is wrong is read again a few times,
-    // and when it stays wrong its number within the file is appended to `bad_pages`; its bytes are
-    // kept as they are. `first_block` is the number of the file's first page in its fork.
-    void read_pages(int fd,
-                    const std::string& path,
-                    std::uint64_t offset,
-                    std::uint32_t first_block,
-                    MutableBytes out,
-                    std::vector<std::uint32_t>& bad_pages) const;
+    // Fills `out` with pages of the file from `page` on; what the file no longer has becomes zero
+    // pages.
+    void read(const PageFile& file, std::uint32_t page, MutableBytes out) const;
+    // Whether the page that was read is damaged, by the rules of the options. One that looks so is
+    // read again a few times, since it may have been caught in the middle of a write; `bytes` are
+    // what was read last.
+    PageVerdict check(const PageFile& file, std::uint32_t page, MutableBytes bytes) const;
+    // Reads the page again after a moment.
+    void reread(const PageFile& file, std::uint32_t page, MutableBytes bytes) const;
 
 private:
-    bool is_bad_after_rereads(int fd,
-                              const std::string& path,
-                              std::uint64_t offset,
-                              std::uint32_t block,
-                              MutableBytes page) const;
-
     const CopyOptions& options_;
 };
 

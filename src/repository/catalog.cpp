@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/catalog.hpp"
 
+#include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/document.hpp"
 
@@ -109,6 +110,8 @@ nlohmann::json to_json(const BackupSummary& summary)
         {"wal-stop", summary.stop_wal},
         {"size", summary.size},
         {"delta", summary.delta},
+        {"read", summary.read},
+        {"change-tracking", summary.change_tracking},
         {"repository-size", summary.repository_size},
         {"repository-delta", summary.repository_delta},
         {"manifest-size", summary.manifest_size},
@@ -144,6 +147,8 @@ BackupSummary from_json(const nlohmann::json& document, const std::string& path)
     summary.stop_wal = document_text(document, "wal-stop", path);
     summary.size = document_number(document, "size", path);
     summary.delta = document_number(document, "delta", path);
+    summary.read = document_number(document, "read", path);
+    summary.change_tracking = document_text(document, "change-tracking", path);
     summary.repository_size = document_number(document, "repository-size", path);
     summary.repository_delta = document_number(document, "repository-delta", path);
     summary.manifest_size = document_number(document, "manifest-size", path);
@@ -263,12 +268,26 @@ std::vector<std::string> list_labels(const Repository& repository, std::string_v
     return labels;
 }
 
-std::vector<BackupSummary> list_backups(const Repository& repository, std::string_view stanza)
+void warn_of_unreadable_backup(const std::string& label, const Error& error)
+{
+    log::warn("backup {} is passed over: {}", label, error.what());
+}
+
+std::vector<BackupSummary> list_backups(const Repository& repository,
+                                        std::string_view stanza,
+                                        const UnreadableBackup& unreadable)
 {
     std::vector<BackupSummary> backups;
     for (const std::string& label : list_labels(repository, stanza)) {
-        if (auto summary = read_summary(repository, stanza, label)) {
-            backups.push_back(std::move(*summary));
+        try {
+            if (auto summary = read_summary(repository, stanza, label)) {
+                backups.push_back(std::move(*summary));
+            }
+        } catch (const Error& error) {
+            if (!unreadable) {
+                throw;
+            }
+            unreadable(label, error);
         }
     }
     return backups;

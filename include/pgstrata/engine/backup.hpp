@@ -14,9 +14,20 @@
 
 namespace pgstrata::engine {
 
+// How changed pages are found.
+enum class ChangeTracking : std::uint8_t {
+    automatic, // WAL summaries where the server has them
+    summary,   // the same, with a WARN where it has not
+    scan,      // every file that was touched is read
+};
+
 struct BackupOptions {
     std::string stanza;
     std::string data_directory;
+    repository::BackupType type = repository::BackupType::full;
+    bool is_delta = false; // sizes and times of files count for nothing
+    ChangeTracking change_tracking = ChangeTracking::automatic;
+    bool can_resume = true;  // go on with a backup that died
     unsigned repo_index = 1; // for messages
     bool start_fast = false;
     bool check_archive = true; // wait for the WAL that makes the backup consistent
@@ -33,9 +44,10 @@ struct BackupOptions {
     bool is_forced = false; // offline backup of a cluster that seems to run
 };
 
-// Takes a full backup: of a running server through `session`, or of a stopped one when it is null.
-// The backup exists when this returns; when it throws, nothing of it is listed and the server has
-// left backup mode.
+// Takes a backup: of a running server through `session`, or of a stopped one when it is null. A
+// diff or incr without a backup to build on becomes a full, with a WARN. The backup exists when
+// this returns; when it throws, nothing of it is listed, the server has left backup mode, and what
+// was made durable is kept for a later try if that may resume.
 repository::BackupSummary make_backup(const BackupOptions& options,
                                       const repository::Repository& repository,
                                       postgres::Session* session,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "pgstrata/engine/change_detection.hpp"
 #include "pgstrata/postgres/data_directory.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
@@ -20,11 +21,14 @@ inline constexpr std::uint64_t kCopyPartSize = std::uint64_t{16} << 20U;
 // Files below this share frames with others.
 inline constexpr std::uint64_t kSmallFileSize = std::uint64_t{256} << 10U;
 
-// What is to be copied, decided before the first byte is read.
+// What is to be read, decided before the first byte is.
 struct BackupPlan {
-    std::vector<CopyUnit>
-        units; // large files first, then the small ones in the order of their paths
-    std::uint64_t bytes = 0;
+    // Large files first, then the small ones in the order of their paths. Empty and referred files
+    // have none.
+    std::vector<CopyUnit> units;
+    std::vector<FileWork> work; // of each file of the manifest
+    std::uint64_t bytes = 0;    // of the files in `units`
+    std::uint64_t referred = 0; // bytes of the files that are taken from the prior backup unread
 };
 
 // Fills directories, links, files (with everything but their contents), names of `manifest` from
@@ -33,7 +37,15 @@ void scan_into_manifest(const std::string& data_directory,
                         const postgres::ScanRules& rules,
                         repository::Manifest& manifest);
 
-// `page_size` decides which relation files are taken page by page.
+// Decides what is done with each file. Files that the prior backup has keep its contents in the
+// manifest: extents (places in its table of packs, which the caller puts into the manifest), digest
+// and damaged pages. The files of `prior` are read to their end.
+BackupPlan plan_backup(repository::Manifest& manifest,
+                       const ChangeRules& rules,
+                       repository::ManifestReader& prior);
+
+// The same without a prior backup: everything is copied. `page_size` decides which relation files
+// are taken page by page.
 BackupPlan plan_full_backup(repository::Manifest& manifest, std::uint32_t page_size);
 
 } // namespace pgstrata::engine

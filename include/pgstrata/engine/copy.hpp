@@ -4,6 +4,7 @@
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/progress.hpp"
 #include "pgstrata/postgres/page.hpp"
+#include "pgstrata/repository/journal.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
 #include <functional>
@@ -20,19 +21,29 @@ struct CopyOptions {
     postgres::PageCheck page_check;
     std::uint32_t page_size = 8192;
     std::uint32_t segment_pages = 131072;
+    // For the files of which only candidates are read; null where there are none.
+    const postgres::ChangedBlocks* changes = nullptr;
+    AuditRules audit;
+    // What an earlier try of the same backup has made durable; null where there was none.
+    const repository::DurableWork* durable = nullptr;
+    // Set to keep journals, so that this try can be taken up again.
+    std::optional<repository::JournalHeader> journal;
     // Called on the caller's thread every few seconds; throws when going on has no sense, such as
     // when the server has died.
     std::function<void()> check_source;
 };
 
-// Reads what the plan names into packs and completes the manifest's file entries. Files that
-// vanished are left with content `empty` and are listed in the result; files that grew are read up
-// to the planned size; relation files that shrank are filled up with zero pages, since replay
-// truncates them again; other files that shrank keep what there was. Ends early with
-// Error(terminated) when a signal arrived.
+// Reads what the plan names and stores in packs what the prior backup, whose table of packs the
+// manifest has, does not: of relation files the pages that differ, other files whole. Completes the
+// manifest's file entries; their extents are for settle_packs(). Files that vanished are left with
+// content `empty` and are listed in the result; files that grew are read up to the planned size;
+// relation files that shrank are filled up with zero pages, since replay truncates them again;
+// other files that shrank keep what there was. Ends early with Error(terminated) when a signal
+// arrived.
 struct CopyResult {
     std::vector<bool> vanished; // by position in the manifest
-    std::uint64_t bytes = 0;    // read
+    std::uint64_t read = 0;     // bytes
+    std::uint64_t stored = 0;   // bytes, before compression; with what an earlier try has stored
 };
 CopyResult copy_files(const CopyOptions& options,
                       const BackupPlan& plan,

@@ -4,6 +4,7 @@
 #include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -45,12 +46,14 @@ struct BackupSummary {
     std::string stop_wal;
     std::uint64_t size = 0;             // bytes of the cluster
     std::uint64_t delta = 0;            // bytes copied by this backup
+    std::uint64_t read = 0;             // bytes of the cluster that were read for it
     std::uint64_t repository_size = 0;  // bytes in the repository of all packs it needs
     std::uint64_t repository_delta = 0; // bytes this backup added
     std::uint64_t manifest_size = 0;
     std::uint64_t files = 0;
     std::vector<std::string> damaged_files;
     std::string host;
+    std::string change_tracking; // how changes were found: "full", "scan" or "summary"
     std::map<std::string, std::string> annotations;
 };
 
@@ -61,8 +64,15 @@ void write_summary(const Repository& repository,
 // nullopt when the backup is not complete (there is no backup.json).
 std::optional<BackupSummary>
 read_summary(const Repository& repository, std::string_view stanza, std::string_view label);
-// The complete backups, ascending by label.
-std::vector<BackupSummary> list_backups(const Repository& repository, std::string_view stanza);
+// Hears of a complete backup whose summary cannot be read.
+using UnreadableBackup = std::function<void(const std::string& label, const Error& error)>;
+// Says with a WARN that the backup is passed over.
+void warn_of_unreadable_backup(const std::string& label, const Error& error);
+// The complete backups, ascending by label. One that cannot be read is told to `unreadable` and
+// passed over; without it the error is thrown.
+std::vector<BackupSummary> list_backups(const Repository& repository,
+                                        std::string_view stanza,
+                                        const UnreadableBackup& unreadable = {});
 // The labels of all backup directories, complete or not, ascending.
 std::vector<std::string> list_labels(const Repository& repository, std::string_view stanza);
 // Every stanza that has an archive or a backup directory, ascending.

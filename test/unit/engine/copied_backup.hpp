@@ -77,7 +77,7 @@ public:
         engine::CopyOptions options;
         options.data_directory = source.path();
         engine::copy_files(options, plan, manifest, packs, progress);
-        engine::FramePacker packer(packs, manifest, manifest.header.page_size, {});
+        engine::FramePacker packer(packs, manifest, {});
         add_control_file(packer);
         packer.finish();
         manifest.packs = packs.finished();

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/page_collector.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pgstrata::engine {
+
+using repository::Extent;
+using repository::PageMap;
+
+void StoredPages::add(const PageMap& pages)
+{
+    std::size_t index = 0;
+    for (const Extent& extent : pages.extents) {
+        for (std::uint32_t done = 0; done < extent.size; done += pages.page_size, ++index) {
+            Extent where = extent;
+            where.position += done;
+            where.size = pages.page_size;
+            pages_.emplace(pages.page_number(index), Page{pages.hashes[index], where});
+        }
+    }
+}
+
+const Extent* StoredPages::find(std::uint32_t page, std::uint64_t hash) const
+{
+    const auto [begin, end] = pages_.equal_range(page);
+    const auto found =
+        std::find_if(begin, end, [&](const auto& stored) { return stored.second.hash == hash; });
+    return found == end ? nullptr : &found->second.where;
+}
+
+namespace {
+
+void add_page(PageMap& pages, std::uint32_t number, std::uint64_t hash, const Extent& where)
+{
+    pages.numbers.push_back(number);
+    pages.hashes.push_back(hash);
+    if (!pages.extents.empty()) {
+        Extent& last = pages.extents.back();
+        if (last.pack == where.pack && last.offset == where.offset && last.length == where.length &&
+            last.position + last.size == where.position) {
+            last.size += where.size;
+            return;
+        }
+    }
+    pages.extents.push_back(where);
+}
+
+} // namespace
+
+std::uint32_t PageCollector::collect(const PageFile& file,
+                                     PageRange range,
+                                     const KnownPages& known,
+                                     MutableBytes room,
+                                     std::uint32_t position,
+                                     PageMap& pages,
+                                     std::vector<std::uint32_t>& bad_pages) const
+{
+    const std::uint32_t page_size = options_.page_size;
+    const std::vector<std::uint64_t>& prior = known.prior.hashes();
+    reader_.read(file, range.begin, room);
+    std::uint32_t kept = 0;
+    for (std::uint32_t number = range.begin; number < range.end; ++number) {
+        const MutableBytes page =
+            room.subspan(std::size_t{number - range.begin} * page_size, page_size);
+        std::uint64_t page_hash = hash(page);
+        bool is_known = number < prior.size() && prior[number] == page_hash;
+        if (!is_known || known.was_damaged) {
+            const PageVerdict verdict = reader_.check(file, number, page);
+            if (verdict.is_bad) {
+                bad_pages.push_back(number);
+            }
+            if (verdict.was_reread) {
+                page_hash = hash(page);
+                is_known = number < prior.size() && prior[number] == page_hash;
+            }
+        }
+        if (is_known) {
+            continue;
+        }
+        if (const Extent* stored = known.durable.find(number, page_hash)) {
+            add_page(pages, number, page_hash, *stored);
+            continue;
+        }
+        if (page.data() != room.data() + kept) {
+            std::memcpy(room.data() + kept, page.data(), page_size);
+        }
+        add_page(pages, number, page_hash, {0, 0, 0, position + kept, page_size});
+        kept += page_size;
+    }
+    return kept;
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/unfinished_backup.hpp"
+
+#include "pgstrata/engine/abandoned.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/util/size.hpp"
+
+#include <algorithm>
+
+namespace pgstrata::engine {
+
+namespace {
+
+// The last label when it is of a backup without a summary and of the wanted kind.
+std::string find_candidate(const repository::Repository& repository,
+                           const std::string& stanza,
+                           const repository::JournalHeader& wanted)
+{
+    std::vector<std::string> labels = repository::list_labels(repository, stanza);
+    const auto time_of = [](const std::string& label) {
+        return repository::parse_backup_label(label)->time;
+    };
+    const auto newest = std::ranges::max_element(labels, {}, time_of);
+    if (newest == labels.end() ||
+        repository.storage().info(repository::summary_path(stanza, *newest))) {
+        return {};
+    }
+    const auto label = repository::parse_backup_label(*newest);
+    const auto prior = repository::parse_backup_label(wanted.prior);
+    const bool is_wanted = label->type == wanted.type && (!prior || label->full == prior->full);
+    return is_wanted ? *newest : std::string();
+}
+
+// A manifest would have been written next to last; it says nothing that the packs do not.
+void remove_unproved(const repository::Repository& repository,
+                     const std::string& stanza,
+                     const repository::DurableWork& work)
+{
+    storage::Storage& storage = repository.storage();
+    storage.remove(repository::manifest_path(stanza, work.label()));
+    std::vector<std::uint32_t> numbers;
+    const auto collect = [&](const storage::EntryInfo& entry) {
+        const auto number = repository::parse_pack_number(entry.name);
+        if (number && !repository::find_pack(work.packs(), {work.label(), *number})) {
+            numbers.push_back(*number);
+        }
+    };
+    storage.list(repository::journal_path(stanza, work.label()), collect);
+    storage.list(repository::pack_path(stanza, work.label()), collect);
+    for (const std::uint32_t number : numbers) {
+        storage.remove(repository::journal_path(stanza, work.label(), number));
+        storage.remove(repository::pack_path(stanza, work.label(), number));
+    }
+}
+
+// Of several who want it only one gets the next turn. The one who had it before may have completed
+// it meanwhile, and then there is nothing left to do.
+ClaimedLabel claim_next_turn(const repository::Repository& repository,
+                             const std::string& stanza,
+                             const std::string& label,
+                             std::optional<unsigned> last_turn)
+{
+    auto lease =
+        repository::Lease::claim(repository, stanza, label, last_turn ? *last_turn + 1 : 0);
+    const bool is_complete =
+        repository.storage().info(repository::summary_path(stanza, label)).has_value();
+    if (lease && is_complete) {
+        lease->release();
+    }
+    if (!lease || is_complete) {
+        throw Error(
+            ErrorCode::lock_acquire,
+            fmt::format("backup '{}' of stanza '{}' was taken up by somebody else", label, stanza),
+            "wait until it is done");
+    }
+    return {label, std::move(lease)};
+}
+
+void report(const repository::DurableWork& work)
+{
+    std::uint64_t bytes = 0;
+    for (const repository::PackInfo& pack : work.packs()) {
+        bytes += pack.size;
+    }
+    log::warn("aborted backup {} of the same type exists, it is resumed: {} that it has stored are "
+              "used again where they are still right",
+              work.label(),
+              format_size(bytes));
+}
+
+} // namespace
+
+UnfinishedBackup take_up_unfinished_backup(const repository::Repository& repository,
+                                           const std::string& stanza,
+                                           const repository::JournalHeader& wanted,
+                                           std::size_t workers)
+{
+    const std::string label = find_candidate(repository, stanza, wanted);
+    if (label.empty()) {
+        collect_abandoned_backups(repository, stanza);
+        return {};
+    }
+    // Read before its holder is found dead: whoever takes it over meanwhile has the next one.
+    const auto last_turn = repository::find_lease_turn(repository, stanza, label);
+    collect_abandoned_backups(repository, stanza, label);
+    UnfinishedBackup unfinished;
+    unfinished.claimed = claim_next_turn(repository, stanza, label, last_turn);
+    unfinished.work = std::make_unique<repository::DurableWork>(repository, stanza, label, workers);
+    if (!unfinished.work->header() || *unfinished.work->header() != wanted) {
+        log::info("remove what is left of the aborted backup {}", label);
+        unfinished.work.reset();
+        unfinished.claimed.lease->release();
+        remove_incomplete_backup(repository, stanza, label);
+        return {};
+    }
+    remove_unproved(repository, stanza, *unfinished.work);
+    report(*unfinished.work);
+    return unfinished;
+}
+
+} // namespace pgstrata::engine
