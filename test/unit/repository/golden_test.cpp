@@ -2,9 +2,9 @@
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/file_pages.hpp"
 #include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/manifest.hpp"
-#include "pgstrata/repository/page_map.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/storage/posix.hpp"
 
@@ -49,30 +49,30 @@ CipherSetting any_setting()
                     CipherSetting{CipherType::aes_256_cbc, kGeneratedPassphrase});
 }
 
-PageMap read_map(const Golden& golden, const Manifest& manifest, const ManifestFile& file)
+std::vector<PageMap>
+read_maps(const Golden& golden, const Manifest& manifest, const ManifestFile& file)
 {
     PackReader reader(*golden.repository, kStanza, manifest.packs);
-    Buffer bytes;
-    for (const Extent& extent : file.extents) {
-        bytes.append(reader.read(extent));
-    }
-    return decode_page_map(bytes, file.path);
+    return read_page_maps(reader, manifest.packs, file.extents, file.path);
 }
 
-// The pages of a map, each checked against its hash.
-std::string read_pages(const Golden& golden, const Manifest& manifest, const PageMap& map)
+// The bytes that the maps lead to, each page checked against its hash.
+std::string
+read_pages(const Golden& golden, const Manifest& manifest, const std::vector<PageMap>& maps)
 {
+    const FilePages pages(maps, "a file");
     PackReader reader(*golden.repository, kStanza, manifest.packs);
-    std::string pages;
-    for (const Extent& extent : map.extents) {
-        pages += as_text(reader.read(extent));
+    std::string bytes;
+    for (const PageRun& run : pages.runs()) {
+        bytes += as_text(reader.read(run.where));
     }
-    REQUIRE(pages.size() == map.stored_pages() * map.page_size);
-    for (std::size_t i = 0; i < map.stored_pages(); ++i) {
-        const ByteView page = as_bytes(pages).subspan(i * map.page_size, map.page_size);
-        CHECK(codec::page_hash(page, golden.repository->page_hash_key()) == map.hashes[i]);
+    const std::size_t size = pages.page_size();
+    REQUIRE(bytes.size() == pages.count() * size);
+    for (std::size_t i = 0; i < pages.count(); ++i) {
+        const ByteView page = as_bytes(bytes).subspan(i * size, size);
+        CHECK(codec::page_hash(page, golden.repository->page_hash_key()) == pages.hashes()[i]);
     }
-    return pages;
+    return bytes;
 }
 
 } // namespace
@@ -96,6 +96,8 @@ TEST_CASE("the catalog of format 1 is read", "[repository][golden]")
     CHECK(backups[1].type == BackupType::incr);
     CHECK(backups[1].prior == kFull);
     CHECK(backups[1].references == std::vector<std::string>{kFull});
+    CHECK(backups[1].size == 24579);
+    CHECK(backups[1].delta == 8192);
     CHECK(backups[1].annotations.at("reason") == "golden");
 
     const auto lease = read_lease(*golden.repository, kStanza, "20261122-020000F");
@@ -143,9 +145,10 @@ TEST_CASE("a full backup of format 1 is read", "[repository][golden]")
     CHECK(as_text(version) == "15\n");
     CHECK(codec::xxh3_128(version) == manifest.files[0].digest);
     CHECK(manifest.files[1].bad_pages == std::vector<std::uint32_t>{1});
-    const PageMap map = read_map(golden, manifest, manifest.files[1]);
-    CHECK(map.is_dense);
-    CHECK(read_pages(golden, manifest, map) == std::string(8192, '\1') + std::string(8192, '\2'));
+    const std::vector<PageMap> maps = read_maps(golden, manifest, manifest.files[1]);
+    REQUIRE(maps.size() == 1);
+    CHECK(maps[0].is_dense);
+    CHECK(read_pages(golden, manifest, maps) == std::string(8192, '\1') + std::string(8192, '\2'));
     CHECK(manifest.files[2].content == ContentKind::empty);
 }
 
@@ -161,9 +164,17 @@ TEST_CASE("an incremental backup of format 1 is read, with what it refers to",
     CHECK(manifest.packs[1].name == PackName{kIncremental, 0});
     PackReader reader(*golden.repository, kStanza, manifest.packs);
     CHECK(as_text(reader.read(manifest.files.at(0).extents.at(0))) == "15\n");
-    const PageMap map = read_map(golden, manifest, manifest.files.at(1));
-    CHECK_FALSE(map.is_dense);
-    CHECK(map.file_pages == 3);
-    CHECK(map.numbers == std::vector<std::uint32_t>{2});
-    CHECK(read_pages(golden, manifest, map) == std::string(8192, '\t'));
+    const ManifestFile& file = manifest.files.at(1);
+    CHECK(file.bad_pages == std::vector<std::uint32_t>{1});
+    const std::vector<PageMap> maps = read_maps(golden, manifest, file);
+    REQUIRE(maps.size() == 2);
+    CHECK_FALSE(maps[0].is_dense);
+    CHECK(maps[0].file_pages == 3);
+    CHECK(maps[0].numbers == std::vector<std::uint32_t>{2});
+    CHECK(maps[0].extents.at(0).pack == 1);
+    CHECK(maps[1].is_dense);
+    CHECK(maps[1].file_pages == 2);
+    CHECK(read_pages(golden, manifest, maps) ==
+          std::string(8192, '\1') + std::string(8192, '\2') + std::string(8192, '\t'));
+    CHECK(references_of(manifest) == std::vector<std::string>{kFull});
 }
