@@ -117,7 +117,9 @@ StoreError parse_error(ByteView body)
     if (std::string_view(node.name()) != "Error") {
         return {};
     }
-    return {quotable(node.child_value("Code")), quotable(node.child_value("Message"))};
+    return {quotable(node.child_value("Code")),
+            quotable(node.child_value("Message")),
+            quotable(node.child_value("Region"))};
 }
 
 ListPage parse_list_page(ByteView body, std::string_view prefix)
@@ -199,9 +201,10 @@ std::vector<std::pair<std::string, StoreError>> parse_deletion(ByteView body)
     const pugi::xml_node result = parse(document, body, "DeleteResult");
     std::vector<std::pair<std::string, StoreError>> failed;
     for (const pugi::xml_node& node : result.children("Error")) {
-        failed.emplace_back(
-            quotable(node.child_value("Key")),
-            StoreError{quotable(node.child_value("Code")), quotable(node.child_value("Message"))});
+        failed.emplace_back(quotable(node.child_value("Key")),
+                            StoreError{quotable(node.child_value("Code")),
+                                       quotable(node.child_value("Message")),
+                                       {}});
     }
     return failed;
 }

@@ -16,6 +16,7 @@ namespace pgstrata::storage {
 struct StoreError {
     std::string code;    // "NoSuchKey"
     std::string message; // one line
+    std::string region;  // where the store says that the bucket is
 };
 StoreError parse_error(ByteView body);
 

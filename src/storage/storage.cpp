@@ -6,6 +6,13 @@
 
 namespace pgstrata::storage {
 
+void Storage::remove_all(std::span<const std::string> paths)
+{
+    for (const std::string& path : paths) {
+        remove(path);
+    }
+}
+
 Buffer read_file(const Storage& storage, std::string_view path, std::size_t limit)
 {
     const auto source = storage.open(path);

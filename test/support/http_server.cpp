@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/http_server.hpp"
 
-#include "support/process.hpp"
-
 #include <fmt/format.h>
 #include <openssl/ssl.h>
 
@@ -167,28 +165,6 @@ std::string render(const HttpReply& reply)
         text += fmt::format("{}: {}\r\n", name, value);
     }
     return text + "\r\n" + reply.body;
-}
-
-TlsFiles make_certificate(const std::string& directory, const std::string& names)
-{
-    const TlsFiles files{directory + "/server.crt", directory + "/server.key"};
-    run_or_throw({"/usr/bin/openssl",
-                  "req",
-                  "-x509",
-                  "-newkey",
-                  "rsa:2048",
-                  "-nodes",
-                  "-days",
-                  "2",
-                  "-subj",
-                  "/CN=localhost",
-                  "-addext",
-                  "subjectAltName=" + names,
-                  "-keyout",
-                  files.key,
-                  "-out",
-                  files.certificate});
-    return files;
 }
 
 HttpServer::HttpServer(Handler handler, const TlsFiles& tls)

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "support/certificate.hpp"
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -42,14 +44,6 @@ struct HttpReply {
 
 // The answer as bytes, to count the places where it can be cut.
 std::string render(const HttpReply& reply);
-
-struct TlsFiles {
-    std::string certificate; // PEM; none for plain http
-    std::string key;
-};
-// A self-signed certificate in `directory`.
-TlsFiles make_certificate(const std::string& directory,
-                          const std::string& names = "DNS:localhost,DNS:*.localhost,IP:127.0.0.1");
 
 // A small HTTP/1.1 server on 127.0.0.1 with a thread for each connection. The handler is called for
 // one request at a time.

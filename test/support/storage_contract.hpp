@@ -17,6 +17,7 @@ struct StorageUnderTest {
 
 struct StorageTraits {
     bool has_directories = true; // empty ones exist and can be removed
+    bool has_any_names = true;   // not only UTF-8
 };
 
 // Holds a storage against the contract in pgstrata/storage/storage.hpp. `make_empty` is called once

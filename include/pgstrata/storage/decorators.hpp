@@ -20,14 +20,4 @@ struct FaultPlan {
 };
 std::unique_ptr<Storage> make_failing_storage(Storage& inner, FaultPlan& plan);
 
-struct RetryPolicy {
-    unsigned retries = 2;
-    std::uint64_t first_wait_milliseconds = 0;
-    std::uint64_t wait_milliseconds = 15000;
-};
-// Repeats info, list, open, read_at and remove when they fail with an error that may pass
-// (file_read, file_open, host_connect, service). Writes are streams and are repeated by whoever
-// holds the data.
-std::unique_ptr<Storage> make_retrying_storage(Storage& inner, RetryPolicy policy);
-
 } // namespace pgstrata::storage

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -63,6 +64,9 @@ public:
                                                 WriteMode mode = WriteMode::once) = 0;
     // Removes a file; returns whether there was one. Removal is durable when it returns.
     virtual bool remove(std::string_view path) = 0;
+    // Removes files, many in one request where the store can; one that is missing is as good as
+    // removed. Throws when any of them is left, naming one.
+    virtual void remove_all(std::span<const std::string> paths);
     // Removes an empty directory; false when there is none or it is not empty. Stores without
     // directories always answer false.
     virtual bool remove_directory(std::string_view path) = 0;

@@ -58,14 +58,3 @@ TEST_CASE("a storage whose faults are not due keeps the storage contract", "[sto
         },
         {.has_directories = false});
 }
-
-TEST_CASE("a retrying storage keeps the storage contract", "[storage]")
-{
-    test::check_storage_contract(
-        [] {
-            auto parts = std::make_shared<Decorated>();
-            auto store = storage::make_retrying_storage(*parts->inner, {.wait_milliseconds = 0});
-            return StorageUnderTest{std::move(parts), std::move(store)};
-        },
-        {.has_directories = false});
-}

@@ -4,11 +4,8 @@
 
 #include "pgstrata/storage/decorators.hpp"
 #include "pgstrata/storage/memory.hpp"
-#include "pgstrata/util/cancel.hpp"
 
 #include <catch2/catch.hpp>
-
-#include <csignal>
 
 using namespace pgstrata;
 using storage::WriteMode;
@@ -27,11 +24,6 @@ void write_pair(storage::Storage& store)
 }
 
 constexpr std::uint64_t kOperationsOfPair = 7;
-
-storage::RetryPolicy quick(unsigned retries)
-{
-    return {.retries = retries, .wait_milliseconds = 0};
-}
 
 } // namespace
 
@@ -91,68 +83,4 @@ TEST_CASE("a broken storage stays broken when asked to", "[storage]")
     } else {
         CHECK_NOTHROW(store->remove("a"));
     }
-}
-
-TEST_CASE("reading is repeated after an error that may pass", "[storage]")
-{
-    const auto code = GENERATE(
-        ErrorCode::file_read, ErrorCode::file_open, ErrorCode::host_connect, ErrorCode::service);
-    const auto memory = storage::make_memory_storage();
-    test::write_text(*memory, "a", "x");
-    storage::FaultPlan plan{.code = code};
-    const auto failing = storage::make_failing_storage(*memory, plan);
-    const auto store = storage::make_retrying_storage(*failing, quick(1));
-    const auto source = store->open("a");
-    std::array<std::byte, 1> bytes{};
-    const auto fail_next = [&] { plan.fail_at = plan.count + 1; };
-
-    fail_next();
-    CHECK(store->info("a"));
-    fail_next();
-    CHECK(test::names(*store, "") == "a");
-    fail_next();
-    CHECK(store->open("a"));
-    fail_next();
-    CHECK(source->read_at(0, bytes) == 1);
-    fail_next();
-    CHECK(store->remove("a"));
-}
-
-TEST_CASE("retries end, and an error that stays is not repeated", "[storage]")
-{
-    const auto memory = storage::make_memory_storage();
-    storage::FaultPlan plan{.fail_at = 1, .code = ErrorCode::service, .stay_broken = true};
-    const auto failing = storage::make_failing_storage(*memory, plan);
-    const auto store = storage::make_retrying_storage(*failing, quick(2));
-
-    CHECK_THROWS_MATCHES(store->info("a"), Error, HasCode(ErrorCode::service));
-    CHECK(plan.count == 3);
-
-    plan.code = ErrorCode::access;
-    CHECK_THROWS_MATCHES(store->info("a"), Error, HasCode(ErrorCode::access));
-    CHECK(plan.count == 4);
-}
-
-TEST_CASE("writing is not repeated", "[storage]")
-{
-    const auto memory = storage::make_memory_storage();
-    storage::FaultPlan plan{.fail_at = 1, .code = ErrorCode::service};
-    const auto failing = storage::make_failing_storage(*memory, plan);
-    const auto store = storage::make_retrying_storage(*failing, quick(2));
-
-    CHECK_THROWS_MATCHES(store->create("a"), Error, HasCode(ErrorCode::service));
-    CHECK(plan.count == 1);
-}
-
-TEST_CASE("waiting for the next try ends with the process", "[storage][bug-57]")
-{
-    const auto memory = storage::make_memory_storage();
-    storage::FaultPlan plan{.fail_at = 1, .code = ErrorCode::service, .stay_broken = true};
-    const auto failing = storage::make_failing_storage(*memory, plan);
-    const auto store = storage::make_retrying_storage(
-        *failing, {.first_wait_milliseconds = 60'000, .wait_milliseconds = 60'000});
-
-    set_pending_signal(SIGTERM);
-    CHECK_THROWS_MATCHES(store->info("a"), Error, HasCode(ErrorCode::terminated));
-    set_pending_signal(0);
 }

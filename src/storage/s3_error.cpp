@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "storage/s3_error.hpp"
+
+#include "storage/aws_text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+namespace pgstrata::storage {
+
+namespace {
+
+constexpr unsigned kBadRequest = 400;
+constexpr unsigned kUnauthorized = 401;
+constexpr unsigned kForbidden = 403;
+constexpr unsigned kNotFound = 404;
+constexpr unsigned kTimeout = 408;
+constexpr unsigned kTooMany = 429;
+constexpr unsigned kServerError = 500;
+constexpr unsigned kNotImplemented = 501;
+constexpr unsigned kUnavailable = 503;
+constexpr unsigned kVersionNotSupported = 505;
+
+template <std::size_t Size>
+bool is_one_of(std::string_view code, const std::array<std::string_view, Size>& codes)
+{
+    return std::ranges::find(codes, code) != codes.end();
+}
+
+constexpr std::array<std::string_view, 8> kThrottling = {"SlowDown",
+                                                         "ServiceUnavailable",
+                                                         "Throttling",
+                                                         "ThrottlingException",
+                                                         "TooManyRequests",
+                                                         "RequestLimitExceeded",
+                                                         "BandwidthLimitExceeded",
+                                                         "RequestThrottled"};
+constexpr std::array<std::string_view, 6> kPassing = {"InternalError",
+                                                      "RequestTimeout",
+                                                      "RequestTimeoutException",
+                                                      "IncompleteBody",
+                                                      "OperationAborted",
+                                                      "ConditionalRequestConflict"};
+constexpr std::array<std::string_view, 4> kExpired = {
+    "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"};
+constexpr std::array<std::string_view, 9> kNoAccess = {"AccessDenied",
+                                                       "ExpiredToken",
+                                                       "ExpiredTokenException",
+                                                       "InvalidAccessKeyId",
+                                                       "InvalidToken",
+                                                       "RequestTimeTooSkewed",
+                                                       "SignatureDoesNotMatch",
+                                                       "TokenRefreshRequired",
+                                                       "RequestExpired"};
+constexpr std::array<std::string_view, 4> kElsewhere = {"PermanentRedirect",
+                                                        "TemporaryRedirect",
+                                                        "AuthorizationHeaderMalformed",
+                                                        "IllegalLocationConstraintException"};
+
+ErrorCode code_for(const HttpAnswer& answer, const StoreError& told)
+{
+    if (answer.status == 0) {
+        return ErrorCode::host_connect;
+    }
+    if (told.code == "NoSuchBucket") {
+        return ErrorCode::path_missing;
+    }
+    if (answer.status == kNotFound && told.code == "NoSuchKey") {
+        return ErrorCode::file_missing;
+    }
+    const bool is_denied = answer.status == kUnauthorized || answer.status == kForbidden ||
+                           is_one_of(told.code, kNoAccess);
+    return is_denied ? ErrorCode::access : ErrorCode::service;
+}
+
+std::string clock_hint(const HttpAnswer& answer, UnixSeconds now)
+{
+    const auto theirs = parse_http_time(answer.header("date"));
+    if (!theirs) {
+        return "the clock of this host or of the store is wrong";
+    }
+    return fmt::format("the clock of this host is {} seconds {} the store's",
+                       std::abs(now - *theirs),
+                       now < *theirs ? "behind" : "ahead of");
+}
+
+std::string region_hint(const HttpAnswer& answer, const StoreError& told, const S3Options& options)
+{
+    const std::string header = quotable(answer.header("x-amz-bucket-region"));
+    const std::string& region = header.empty() ? told.region : header;
+    if (region.empty() || region == options.region) {
+        return fmt::format("check 'repo-s3-endpoint' and 'repo-s3-region' (now '{}')",
+                           options.region);
+    }
+    return fmt::format("the bucket is in region '{}', not '{}': set 'repo-s3-region' and an "
+                       "endpoint of that region",
+                       region,
+                       options.region);
+}
+
+std::string hint_for(const HttpAnswer& answer,
+                     const StoreError& told,
+                     const S3Options& options,
+                     UnixSeconds now)
+{
+    constexpr unsigned kRedirects = 300;
+    const bool is_redirect = answer.status >= kRedirects && answer.status < kBadRequest;
+    if (told.code == "RequestTimeTooSkewed") {
+        return clock_hint(answer, now);
+    }
+    if (is_redirect || is_one_of(told.code, kElsewhere)) {
+        return region_hint(answer, told, options);
+    }
+    if (told.code == "SignatureDoesNotMatch") {
+        return "check 'repo-s3-key-secret' and 'repo-s3-region'";
+    }
+    if (told.code == "InvalidAccessKeyId") {
+        return "check 'repo-s3-key'";
+    }
+    if (told.code == "NoSuchBucket") {
+        return fmt::format("make the bucket '{}', or check 'repo-s3-bucket', 'repo-s3-endpoint' "
+                           "and 'repo-s3-uri-style'",
+                           options.bucket);
+    }
+    if (told.code == "InvalidObjectState") {
+        return "the object is in an archive class and has to be restored there first";
+    }
+    if (answer.status == kForbidden) {
+        return "the user needs s3:ListBucket for the bucket, and s3:GetObject, s3:PutObject, "
+               "s3:DeleteObject and s3:AbortMultipartUpload for what is in it";
+    }
+    if (answer.failure.find("certificate") != std::string::npos) {
+        return "name the authority that signed it with 'repo-storage-ca-file'";
+    }
+    if (told.code.empty() && answer.status < kServerError) {
+        return "check 'repo-s3-endpoint', and 'repo-s3-uri-style': many stores want 'path'";
+    }
+    return {};
+}
+
+} // namespace
+
+Remedy remedy_for(const HttpAnswer& answer, const StoreError& told)
+{
+    if (answer.status == 0) {
+        return answer.may_pass ? Remedy::try_again : Remedy::none;
+    }
+    if (is_one_of(told.code, kExpired)) {
+        return Remedy::renew;
+    }
+    const unsigned status = answer.status;
+    if (status == kTooMany || status == kUnavailable || is_one_of(told.code, kThrottling)) {
+        return Remedy::slow_down;
+    }
+    const bool is_server_error =
+        status >= kServerError && status != kNotImplemented && status != kVersionNotSupported;
+    if (status == kTimeout || is_server_error || is_one_of(told.code, kPassing)) {
+        return Remedy::try_again;
+    }
+    const bool wants_digest =
+        status == kBadRequest && told.message.find("Content-MD5") != std::string::npos;
+    return wants_digest ? Remedy::send_digest : Remedy::none;
+}
+
+Error refusal(std::string_view action,
+              const HttpAnswer& answer,
+              const StoreError& told,
+              const S3Options& options,
+              UnixSeconds now)
+{
+    std::string reason = answer.failure;
+    if (answer.status != 0) {
+        reason = fmt::format("{}{}{}{}{}",
+                             answer.status,
+                             told.code.empty() ? "" : " ",
+                             told.code,
+                             told.message.empty() ? "" : ": ",
+                             told.message);
+    }
+    return {code_for(answer, told),
+            fmt::format("unable to {}: {}", action, reason),
+            hint_for(answer, told, options, now)};
+}
+
+} // namespace pgstrata::storage

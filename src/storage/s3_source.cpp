@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "storage/s3_source.hpp"
+
+#include "storage/aws_text.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+namespace pgstrata::storage {
+
+namespace {
+
+constexpr std::size_t kHeadSize = 64U << 10U;
+constexpr std::size_t kFirstBlock = 256U << 10U;
+constexpr std::size_t kPrefetchUnit = 1U << 20U;
+constexpr unsigned kOk = 200;
+constexpr unsigned kPartialContent = 206;
+constexpr unsigned kNotFound = 404;
+constexpr unsigned kPreconditionFailed = 412;
+constexpr unsigned kNoSuchRange = 416;
+
+// A stretch of the object that was read ahead.
+struct Block {
+    std::uint64_t offset = 0;
+    Buffer bytes;
+
+    // How many of `out` it can give from `at` on; they are copied.
+    std::size_t copy(std::uint64_t at, MutableBytes out) const
+    {
+        if (at < offset || at - offset >= bytes.size()) {
+            return 0;
+        }
+        const auto skipped = static_cast<std::size_t>(at - offset);
+        const std::size_t size = std::min(out.size(), bytes.size() - skipped);
+        std::memcpy(out.data(), bytes.data() + skipped, size);
+        return size;
+    }
+};
+
+std::string range(std::uint64_t offset, std::size_t size)
+{
+    return fmt::format("bytes={}-{}", offset, offset + size - 1);
+}
+
+// One version of an object.
+class S3Source final : public RandomSource {
+public:
+    S3Source(std::shared_ptr<S3Client> client, std::string key, std::uint64_t size)
+        : client_(std::move(client)), key_(std::move(key)), size_(size)
+    {
+    }
+    // Before it is used.
+    void set_beginning(Buffer bytes, std::string_view etag)
+    {
+        etag_ = etag;
+        head_.bytes = std::move(bytes);
+        expected_ = head_.bytes.size();
+    }
+
+    std::uint64_t size() const override { return size_; }
+    std::size_t read_at(std::uint64_t offset, MutableBytes out) const override;
+
+private:
+    std::shared_ptr<const Block> block() const
+    {
+        const std::lock_guard lock(mutex_);
+        return block_;
+    }
+    std::optional<std::size_t> block_to_read(std::uint64_t offset, std::size_t wanted) const;
+    void fetch(std::uint64_t offset, MutableBytes out) const;
+
+    std::shared_ptr<S3Client> client_; // which sources may outlive the storage for
+    std::string key_;
+    std::uint64_t size_;
+    std::string etag_;
+    Block head_;
+    mutable std::mutex mutex_; // guards what follows
+    mutable std::shared_ptr<const Block> block_;
+    mutable std::uint64_t expected_ = 0; // where one goes on who reads from front to back
+    mutable std::size_t block_size_ = kFirstBlock;
+};
+
+std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
+{
+    if (offset >= size_) {
+        return 0;
+    }
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_ - offset));
+    for (std::size_t done = 0; done < size;) {
+        const std::uint64_t at = offset + done;
+        const MutableBytes rest = out.subspan(done, size - done);
+        std::size_t got = head_.copy(at, rest);
+        if (const auto ahead = block(); got == 0 && ahead) {
+            got = ahead->copy(at, rest);
+        }
+        if (got != 0) {
+            done += got;
+            continue;
+        }
+        if (const auto block_size = block_to_read(at, rest.size())) {
+            auto fresh = std::make_shared<Block>();
+            fresh->offset = at;
+            fresh->bytes.resize(*block_size);
+            fetch(at, fresh->bytes.span());
+            const std::lock_guard lock(mutex_);
+            block_ = std::move(fresh);
+        } else {
+            fetch(at, rest);
+            done = size;
+        }
+    }
+    const std::lock_guard lock(mutex_);
+    expected_ = offset + size;
+    return size;
+}
+
+// How much to read ahead for one who goes on where the last read ended; nullopt for all others and
+// for reads that are as long by themselves.
+std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::size_t wanted) const
+{
+    const S3Options& options = client_->options();
+    const std::size_t limit = options.prefetch * kPrefetchUnit;
+    const std::lock_guard lock(mutex_);
+    const bool goes_on = offset >= expected_ && offset - expected_ <= options.read_over;
+    if (!goes_on) {
+        block_size_ = kFirstBlock;
+    }
+    if (!goes_on || wanted >= limit) {
+        return std::nullopt;
+    }
+    const std::size_t size = std::min(std::max(block_size_, wanted), limit);
+    block_size_ = std::min(block_size_ * 2, limit);
+    return static_cast<std::size_t>(std::min<std::uint64_t>(size, size_ - offset));
+}
+
+void S3Source::fetch(std::uint64_t offset, MutableBytes out) const
+{
+    S3Request request{.action = fmt::format("read '{}'", client_->name_of(key_)), .key = key_};
+    request.headers = client_->encryption_headers();
+    request.headers.push_back({"range", range(offset, out.size())});
+    request.headers.push_back({"if-match", etag_});
+    request.into = out;
+    request.accepted = {kNotFound, kPreconditionFailed, kNoSuchRange};
+    const HttpAnswer answer = client_->send(request);
+    if (answer.status == kNotFound || answer.status == kPreconditionFailed ||
+        answer.status == kNoSuchRange) {
+        raise(ErrorCode::file_read,
+              "unable to {}: it was replaced or removed while it was read",
+              request.action);
+    }
+    const auto whole = parse_content_range(answer.header("content-range"));
+    const std::string begin = fmt::format("bytes {}-", offset);
+    if (answer.status != kPartialContent || answer.received != out.size() || whole != size_ ||
+        !answer.header("content-range").starts_with(begin)) {
+        raise(ErrorCode::protocol,
+              "unable to {}: the store gave another part than the one asked for",
+              request.action);
+    }
+}
+
+} // namespace
+
+std::unique_ptr<RandomSource> open_s3_source(std::shared_ptr<S3Client> client,
+                                             const std::string& key)
+{
+    S3Request request{.action = fmt::format("open '{}'", client->name_of(key)), .key = key};
+    Buffer beginning(kHeadSize);
+    request.headers = client->encryption_headers();
+    request.headers.push_back({"range", range(0, kHeadSize)});
+    request.into = beginning.span();
+    request.accepted = {kNoSuchRange};
+    HttpAnswer answer = client->send(request);
+
+    std::optional<std::uint64_t> size;
+    if (answer.status == kNoSuchRange) {
+        size = 0; // no byte at all
+        beginning.clear();
+    } else if (answer.status == kOk) {
+        size = answer.body.size(); // a store that pays no heed to ranges of small objects
+        beginning = std::move(answer.body);
+    } else {
+        size = parse_content_range(answer.header("content-range"));
+        beginning.resize(answer.received);
+    }
+    const bool is_whole = size && beginning.size() == std::min<std::uint64_t>(*size, kHeadSize);
+    const bool has_etag = size <= kHeadSize || !answer.header("etag").empty();
+    if (!has_etag || (!is_whole && answer.status != kOk)) {
+        raise(ErrorCode::protocol,
+              "unable to {}: the store's answer has no size or no ETag",
+              request.action);
+    }
+    auto source = std::make_unique<S3Source>(std::move(client), key, *size);
+    source->set_beginning(std::move(beginning), answer.header("etag"));
+    return source;
+}
+
+} // namespace pgstrata::storage

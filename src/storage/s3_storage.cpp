@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "storage/s3_storage.hpp"
+
+#include "storage/aws_text.hpp"
+#include "storage/checked_path.hpp"
+#include "storage/s3_source.hpp"
+#include "storage/s3_upload.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace pgstrata::storage {
+
+namespace {
+
+constexpr unsigned kNotFound = 404;
+constexpr unsigned kNotImplemented = 501;
+constexpr unsigned kNotAllowed = 405;
+constexpr unsigned kNoSuchRange = 416;
+constexpr std::size_t kMostKeysAtOnce = 1000;
+constexpr const char* kWholePage = "1000";
+
+class S3Storage final : public Storage {
+public:
+    S3Storage(S3Options options, AwsSurroundings surroundings)
+        : client_(std::make_shared<S3Client>(std::move(options), std::move(surroundings)))
+    {
+    }
+
+    std::string location() const override { return client_->name_of(client_->key_of("")); }
+    std::optional<EntryInfo> info(std::string_view path) const override;
+    void list(std::string_view directory, const Visitor& visit) const override;
+    std::unique_ptr<RandomSource> open(std::string_view path) const override;
+    std::unique_ptr<PendingFile> create(std::string_view path, WriteMode mode) override;
+    bool remove(std::string_view path) override;
+    void remove_all(std::span<const std::string> paths) override;
+    bool remove_directory(std::string_view path) override;
+
+private:
+    std::optional<EntryInfo> object_info(const std::string& key) const;
+    HttpAnswer head(const std::string& key) const;
+    ListPage list_page(const std::string& prefix, const std::string& token, const char* most) const;
+    void remove_key(const std::string& key);
+    bool remove_at_once(std::span<const std::string> keys);
+
+    std::shared_ptr<S3Client> client_;
+};
+
+HttpAnswer S3Storage::head(const std::string& key) const
+{
+    S3Request request{
+        .action = fmt::format("look at '{}'", client_->name_of(key)), .method = "HEAD", .key = key};
+    request.headers = client_->encryption_headers();
+    return client_->send(request);
+}
+
+// By reading a byte: the answer to HEAD cannot say what is missing, the object or the right to see
+// it.
+std::optional<EntryInfo> S3Storage::object_info(const std::string& key) const
+{
+    S3Request request{.action = fmt::format("look at '{}'", client_->name_of(key)), .key = key};
+    std::array<std::byte, 1> byte{};
+    request.headers = client_->encryption_headers();
+    request.headers.push_back({"range", "bytes=0-0"});
+    request.into = byte;
+    request.accepted = {kNotFound, kNoSuchRange};
+    HttpAnswer answer = client_->send(request);
+    if (answer.status == kNotFound) {
+        if (const StoreError told = parse_error(answer.body); told.code != "NoSuchKey") {
+            throw refusal(request.action, answer, told, client_->options(), now_seconds());
+        }
+        return std::nullopt;
+    }
+    const bool is_partial = !answer.header("content-range").empty();
+    if (answer.status == kNoSuchRange) {
+        answer = head(key); // an empty object
+    }
+    const auto size = is_partial ? parse_content_range(answer.header("content-range"))
+                                 : parse_number(answer.header("content-length"));
+    const auto time = parse_http_time(answer.header("last-modified"));
+    if (!size || !time) {
+        raise(
+            ErrorCode::protocol, "unable to {}: the answer has no size or no time", request.action);
+    }
+    return EntryInfo{.name = std::string(file_name(key)),
+                     .type = EntryType::file,
+                     .size = *size,
+                     .mtime = *time};
+}
+
+std::optional<EntryInfo> S3Storage::info(std::string_view path) const
+{
+    check_path_or_root(path);
+    if (path.empty()) {
+        return EntryInfo{.type = EntryType::directory};
+    }
+    if (auto object = object_info(client_->key_of(path))) {
+        return object;
+    }
+    // Two, since the first may be a key that ends in a slash, which is nothing to us.
+    const ListPage page = list_page(directory_prefix(client_->options().root, path), {}, "2");
+    if (page.entries.empty()) {
+        return std::nullopt;
+    }
+    return EntryInfo{.name = std::string(file_name(path)), .type = EntryType::directory};
+}
+
+ListPage
+S3Storage::list_page(const std::string& prefix, const std::string& token, const char* most) const
+{
+    S3Request request{.action = fmt::format("list '{}'", client_->name_of(prefix))};
+    request.query = {{"list-type", "2"},
+                     {"prefix", prefix},
+                     {"delimiter", "/"},
+                     {"encoding-type", "url"},
+                     {"max-keys", most}};
+    if (!token.empty()) {
+        request.query.emplace_back("continuation-token", token);
+    }
+    request.expects = BodyKind::xml;
+    return client_->ask(
+        request, [&](const HttpAnswer& answer) { return parse_list_page(answer.body, prefix); });
+}
+
+void S3Storage::list(std::string_view directory, const Visitor& visit) const
+{
+    check_path_or_root(directory);
+    const std::string prefix = directory_prefix(client_->options().root, directory);
+    std::vector<EntryInfo> entries;
+    std::set<std::string> seen;
+    std::string token;
+    do {
+        ListPage page = list_page(prefix, token, kWholePage);
+        token = std::move(page.next_token);
+        std::ranges::move(page.entries, std::back_inserter(entries));
+        if (!seen.insert(token).second) {
+            raise(ErrorCode::protocol,
+                  "unable to list '{}': the store begins anew",
+                  client_->name_of(prefix));
+        }
+    } while (!token.empty());
+    std::ranges::sort(entries, {}, &EntryInfo::name);
+    std::ranges::for_each(entries, visit);
+}
+
+std::unique_ptr<RandomSource> S3Storage::open(std::string_view path) const
+{
+    check_path(path);
+    return open_s3_source(client_, client_->key_of(path));
+}
+
+std::unique_ptr<PendingFile> S3Storage::create(std::string_view path, WriteMode mode)
+{
+    check_path(path);
+    return make_s3_upload(client_, client_->key_of(path), mode);
+}
+
+void S3Storage::remove_key(const std::string& key)
+{
+    client_->send({.action = fmt::format("remove '{}'", client_->name_of(key)),
+                   .method = "DELETE",
+                   .key = key});
+}
+
+bool S3Storage::remove(std::string_view path)
+{
+    check_path(path);
+    const std::string key = client_->key_of(path);
+    if (!object_info(key)) {
+        return false;
+    }
+    remove_key(key);
+    return true;
+}
+
+void S3Storage::remove_all(std::span<const std::string> paths)
+{
+    std::vector<std::string> keys;
+    for (const std::string& path : paths) {
+        check_path(path);
+        const std::string key = client_->key_of(path);
+        if (is_fit_for_xml(key)) {
+            keys.push_back(key);
+        } else {
+            remove_key(key);
+        }
+    }
+    const std::span<const std::string> all(keys);
+    for (std::size_t at = 0; at < all.size(); at += kMostKeysAtOnce) {
+        const auto some = all.subspan(at, std::min(kMostKeysAtOnce, all.size() - at));
+        if (!remove_at_once(some)) {
+            std::ranges::for_each(some, [&](const std::string& key) { remove_key(key); });
+        }
+    }
+}
+
+// False when the store cannot.
+bool S3Storage::remove_at_once(std::span<const std::string> keys)
+{
+    const std::string body = deletion_body(keys);
+    S3Request request{.action = fmt::format("remove {} objects such as '{}'",
+                                            keys.size(),
+                                            client_->name_of(keys.front())),
+                      .method = "POST"};
+    request.query = {{"delete", ""}};
+    request.body = as_bytes(body);
+    request.expects = BodyKind::xml;
+    request.digest = Digest::always;
+    request.accepted = {kNotImplemented, kNotAllowed};
+    return client_->ask(request, [&](const HttpAnswer& answer) {
+        if (answer.status == kNotImplemented || answer.status == kNotAllowed) {
+            return false;
+        }
+        const auto failed = parse_deletion(answer.body);
+        if (!failed.empty()) {
+            const auto& [key, told] = failed.front();
+            raise(told.code == "AccessDenied" ? ErrorCode::access : ErrorCode::service,
+                  "unable to remove '{}' and {} more: {}: {}",
+                  client_->name_of(key),
+                  failed.size() - 1,
+                  told.code,
+                  told.message);
+        }
+        return true;
+    });
+}
+
+bool S3Storage::remove_directory(std::string_view path)
+{
+    check_path(path);
+    return false;
+}
+
+} // namespace
+
+std::unique_ptr<Storage> make_s3_storage(S3Options options, AwsSurroundings surroundings)
+{
+    return std::make_unique<S3Storage>(std::move(options), std::move(surroundings));
+}
+
+std::unique_ptr<Storage> make_s3_storage(S3Options options)
+{
+    return make_s3_storage(std::move(options), real_surroundings());
+}
+
+} // namespace pgstrata::storage

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "fake_s3.hpp"
+#include "storage/s3_address.hpp"
+#include "storage/s3_upload.hpp"
+#include "support/matchers.hpp"
+#include "support/storage_contract.hpp"
+
+#include "pgstrata/codec/digest.hpp"
+#include "pgstrata/util/hex.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <array>
+
+using namespace pgstrata;
+using namespace pgstrata::storage;
+using namespace pgstrata::test;
+
+namespace {
+
+std::string counting(std::size_t size)
+{
+    std::string text;
+    for (std::size_t i = 0; text.size() < size; ++i) {
+        text += fmt::format("{:08}", i);
+    }
+    text.resize(size);
+    return text;
+}
+
+std::string read_at(const RandomSource& source, std::uint64_t offset, std::size_t size)
+{
+    std::string text(size, '\0');
+    text.resize(
+        source.read_at(offset, std::as_writable_bytes(std::span(text.data(), text.size()))));
+    return text;
+}
+
+} // namespace
+
+TEST_CASE("an address names the bucket where the style wants it", "[s3][address]")
+{
+    struct Case {
+        std::string endpoint;
+        S3UriStyle style;
+        std::string host;
+        unsigned port;
+        std::string url;
+        std::string host_header;
+        std::string path;
+    };
+    const auto given = GENERATE(
+        Case{"s3.aws", S3UriStyle::host, "", 0, "https://b.s3.aws", "b.s3.aws", ""},
+        Case{"https://s3.aws/", S3UriStyle::path, "", 0, "https://s3.aws", "s3.aws", "/b"},
+        Case{"s3.aws:443", S3UriStyle::host, "", 0, "https://b.s3.aws", "b.s3.aws", ""},
+        Case{"s3.aws:9000", S3UriStyle::host, "", 0, "https://b.s3.aws:9000", "b.s3.aws:9000", ""},
+        Case{"s3.aws", S3UriStyle::path, "", 9000, "https://s3.aws:9000", "s3.aws:9000", "/b"},
+        Case{"http://s3.aws", S3UriStyle::path, "", 0, "http://s3.aws", "s3.aws", "/b"},
+        Case{"http://s3.aws:80", S3UriStyle::path, "", 0, "http://s3.aws", "s3.aws", "/b"},
+        Case{"http://[::1]:9000", S3UriStyle::path, "", 0, "http://[::1]:9000", "[::1]:9000", "/b"},
+        Case{"s3.aws", S3UriStyle::host, "10.0.0.1", 0, "https://10.0.0.1", "b.s3.aws", ""},
+        Case{"s3.aws",
+             S3UriStyle::host,
+             "10.0.0.1:9000",
+             0,
+             "https://10.0.0.1:9000",
+             "b.s3.aws",
+             ""},
+        Case{
+            "s3.aws", S3UriStyle::host, "10.0.0.1:9000", 99, "https://10.0.0.1:99", "b.s3.aws", ""},
+        Case{"http://s3.aws:81",
+             S3UriStyle::path,
+             "http://proxy",
+             0,
+             "http://proxy:81",
+             "s3.aws:81",
+             "/b"});
+    CAPTURE(given.endpoint, given.host, given.port);
+
+    const S3Address address = resolve_address({.bucket = "b",
+                                               .endpoint = given.endpoint,
+                                               .uri_style = given.style,
+                                               .host = given.host,
+                                               .port = given.port});
+
+    CHECK(address.url == given.url);
+    CHECK(address.host == given.host_header);
+    CHECK(address.path_prefix == given.path);
+}
+
+TEST_CASE("what is no address is refused", "[s3][address]")
+{
+    const std::string bad = GENERATE("",
+                                     "https://",
+                                     "ftp://s3.aws",
+                                     "s3.aws/path",
+                                     "user@s3.aws",
+                                     "s3.aws:",
+                                     "s3.aws:0",
+                                     "s3.aws:65536",
+                                     "s3.aws:x",
+                                     "s3 aws",
+                                     "[::1",
+                                     "s3.aws\r\nx: y");
+    CAPTURE(bad);
+    const HasCode refused(ErrorCode::option_invalid_value);
+
+    CHECK_THROWS_MATCHES(resolve_address({.bucket = "b", .endpoint = bad}), Error, refused);
+    if (!bad.empty()) {
+        CHECK_THROWS_MATCHES(
+            resolve_address({.bucket = "b", .endpoint = "s3.aws", .host = bad}), Error, refused);
+    }
+    CHECK_THROWS_MATCHES(
+        resolve_address({.bucket = "b", .endpoint = "s3.aws", .host = "http://proxy"}),
+        Error,
+        refused);
+}
+
+TEST_CASE("keys are the path of the repository and the path in it", "[s3][address]")
+{
+    CHECK(object_key("/var/lib/pgstrata", "a/b") == "var/lib/pgstrata/a/b");
+    CHECK(object_key("/", "a/b") == "a/b");
+    CHECK(object_key("", "a") == "a");
+    CHECK(object_key("/x/", "") == "x");
+    CHECK(directory_prefix("/x", "a") == "x/a/");
+    CHECK(directory_prefix("/x", "") == "x/");
+    CHECK(directory_prefix("/", "").empty());
+}
+
+TEST_CASE("parts grow so that the largest object stays below the limit", "[s3]")
+{
+    constexpr std::uint64_t kLargestObject = std::uint64_t{5} << 40U;
+    constexpr std::size_t kMebibyte = 1U << 20U;
+    const std::size_t first =
+        GENERATE(5 * kMebibyte, 6 * kMebibyte, 64 * kMebibyte, 1024 * kMebibyte);
+    CAPTURE(first);
+
+    std::uint64_t sum = 0;
+    std::size_t before = 0;
+    for (unsigned number = 1; number <= kMostParts; ++number) {
+        const std::size_t size = part_size(number, first);
+        REQUIRE(size >= before);
+        REQUIRE(size <= 1024 * kMebibyte);
+        before = size;
+        sum += size;
+    }
+
+    CHECK(sum >= kLargestObject);
+    CHECK(part_size(1, first) == first);
+    CHECK(part_size(500, first) == first);
+    CHECK(part_size(501, first) == std::min(2 * first, 1024 * kMebibyte));
+}
+
+TEST_CASE("options of the storage are on the requests that they concern", "[s3]")
+{
+    FakeS3 fake;
+    S3Options options = fake.options();
+    options.part_size = 40;
+    options.kms_key_id = "key/1";
+    options.sse_customer_key = codec::SecretText("MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+    options.tags = {{"team", "a b"}, {"cost", "1&2"}};
+    options.storage_class = "STANDARD_IA";
+    options.requester_pays = true;
+    options.keys.token = codec::SecretText("token");
+    const auto store = fake.open(options);
+    write_text(*store, "small", "x", WriteMode::replace);
+    write_text(*store, "large", counting(100), WriteMode::replace);
+    read_text(*store, "large");
+    store->info("large");
+    names(*store, "");
+
+    for (const SeenRequest& request : fake.requests()) {
+        CAPTURE(request.method, request.path, request.query);
+        const bool is_new =
+            request.query == "uploads=" || (request.method == "PUT" && request.query.empty());
+        const bool is_listing = request.query.find("list-type") != std::string::npos;
+        CHECK((request.header("x-amz-tagging") == "cost=1%262&team=a%20b") == is_new);
+        CHECK((request.header("x-amz-storage-class") == "STANDARD_IA") == is_new);
+        CHECK((request.header("x-amz-server-side-encryption") == "aws:kms") == is_new);
+        CHECK((request.header("x-amz-server-side-encryption-aws-kms-key-id") == "key/1") == is_new);
+        CHECK((request.header("x-amz-server-side-encryption-customer-algorithm") == "AES256") !=
+              is_listing);
+        CHECK((request.header("x-amz-server-side-encryption-customer-key-md5") ==
+               "KYvwGXoFFJ42a2u2GDWhwQ==") != is_listing);
+        CHECK(request.header("x-amz-request-payer") == "requester");
+        CHECK(request.header("x-amz-security-token") == "token");
+        CHECK(request.header("x-amz-content-sha256") ==
+              to_hex(codec::sha256(as_bytes(request.body))));
+        const std::string signature = request.header("authorization");
+        for (const auto& [name, value] : request.headers) {
+            if (name.starts_with("x-amz-") || name == "host") {
+                CHECK_THAT(signature, Catch::Contains(name));
+            }
+        }
+    }
+    CHECK(fake.count("POST", "uploads=") == 1);
+    CHECK(fake.count("PUT", "partNumber=3") == 1);
+}
+
+TEST_CASE("a bucket that wants digests gets them from then on", "[s3][bug-44]")
+{
+    FakeS3 fake;
+    fake.before = [](const SeenRequest& request) -> std::optional<HttpReply> {
+        const bool is_wanting = request.method == "PUT" && request.header("content-md5").empty();
+        if (!is_wanting) {
+            return std::nullopt;
+        }
+        return error_reply(
+            400, "InvalidRequest", "Content-MD5 OR x-amz-checksum- HTTP header is required");
+    };
+    const auto store = fake.open();
+
+    write_text(*store, "a", "x", WriteMode::replace);
+    write_text(*store, "b", "y", WriteMode::replace);
+
+    CHECK(fake.requests().size() == 3);
+    CHECK(fake.requests().at(2).header("content-md5") == to_base64(codec::md5(as_bytes("y"))));
+}
+
+TEST_CASE("a condition guards a name as soon as the store is known to obey it", "[s3]")
+{
+    FakeS3 fake;
+    SECTION("obeyed")
+    {
+        const auto store = fake.open();
+        write_text(*store, "a", "x");
+        CHECK(fake.count("HEAD") == 1);
+        const auto late = store->create("c");
+        fake.before = [&](const SeenRequest& request) -> std::optional<HttpReply> {
+            if (request.method == "HEAD" && !fake.objects.contains("root/c")) {
+                fake.objects["root/c"] = {"of another host", "other"};
+                return HttpReply{.status = 404};
+            }
+            return std::nullopt;
+        };
+        CHECK_THROWS_MATCHES(late->commit(), Error, HasCode(ErrorCode::file_exists));
+        fake.before = nullptr;
+        const std::size_t before = fake.requests().size();
+        write_text(*store, "d", "x");
+        CHECK(fake.requests().size() == before + 1);
+        CHECK(fake.objects.at("root/c").body == "of another host");
+    }
+    SECTION("refused")
+    {
+        fake.conditions = FakeConditions::refused;
+        const auto store = fake.open();
+        write_text(*store, "a", "x");
+        CHECK(fake.requests().size() == 3);
+        write_text(*store, "b", "x");
+        CHECK(fake.requests().size() == 5);
+        CHECK_THROWS_MATCHES(write_text(*store, "b", "y"), Error, HasCode(ErrorCode::file_exists));
+        CHECK(fake.requests().size() == 6);
+    }
+    SECTION("another reason for 501 is told")
+    {
+        fake.before = [](const SeenRequest& request) {
+            return request.method == "PUT"
+                       ? std::optional(error_reply(501, "NotImplemented", "no tags"))
+                       : std::nullopt;
+        };
+        const auto store = fake.open();
+        CHECK_THROWS_MATCHES(write_text(*store, "a", "x"), Error, HasCode(ErrorCode::service));
+    }
+}
+
+TEST_CASE("removing many takes few requests, and one that fails is named", "[s3][bug-44]")
+{
+    FakeS3 fake;
+    const auto store = fake.open();
+    std::vector<std::string> paths;
+    for (unsigned i = 0; i < 2001; ++i) {
+        paths.push_back(fmt::format("d/{:04}", i));
+        fake.objects["root/" + paths.back()] = {};
+    }
+    SECTION("all of them")
+    {
+        store->remove_all(paths);
+        CHECK(fake.objects.empty());
+        CHECK(fake.requests().size() == 3);
+        store->remove_all({});
+        CHECK(fake.requests().size() == 3);
+    }
+    SECTION("but one")
+    {
+        fake.after = [](const SeenRequest&, HttpReply& reply) {
+            reply.body = "<DeleteResult><Error><Key>root/d/0001</Key><Code>AccessDenied</Code>"
+                         "<Message>locked</Message></Error></DeleteResult>";
+        };
+        try {
+            store->remove_all(paths);
+            FAIL("no error");
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::access);
+            CHECK_THAT(error.what(), Catch::Contains("root/d/0001") && Catch::Contains("locked"));
+        }
+    }
+    SECTION("of a store that cannot")
+    {
+        paths.resize(5);
+        fake.before = [](const SeenRequest& request) {
+            return request.method == "POST" ? std::optional(error_reply(501, "NotImplemented"))
+                                            : std::nullopt;
+        };
+        store->remove_all(paths);
+        CHECK(fake.objects.size() == 1996);
+        CHECK(fake.count("DELETE") == 5);
+    }
+    SECTION("with a path that leaves the root")
+    {
+        paths = {"a", "../b"};
+        CHECK_THROWS_MATCHES(
+            store->remove_all(paths), Error, HasCode(ErrorCode::parameter_invalid));
+    }
+}
+
+TEST_CASE("one who reads from front to back needs few requests", "[s3]")
+{
+    FakeS3 fake;
+    const std::string text = counting(5U << 20U);
+    fake.objects["root/a"] = {text, ""};
+    S3Options options = fake.options();
+    options.prefetch = 2;
+    const auto store = fake.open(options);
+    const auto source = store->open("a");
+
+    SECTION("in small steps with small gaps")
+    {
+        for (std::size_t at = 0; at + 1000 <= text.size(); at += 1000 + 500) {
+            REQUIRE(read_at(*source, at, 1000) == text.substr(at, 1000));
+        }
+        CHECK(fake.requests().size() <= 7); // 64K, 256K, 512K, 1M, 2M, 2M
+    }
+    SECTION("in steps that are longer than what is read ahead")
+    {
+        CHECK(read_at(*source, 0, 4U << 20U) == text.substr(0, 4U << 20U));
+        CHECK(fake.requests().size() == 2);
+    }
+    SECTION("at places of no order nothing is read ahead")
+    {
+        for (const std::size_t at : {4'000'000U, 2'000'000U, 3'000'000U}) {
+            CHECK(read_at(*source, at, 10) == text.substr(at, 10));
+            CHECK(fake.requests().back().header("range") == fmt::format("bytes={}-{}", at, at + 9));
+        }
+        CHECK(fake.requests().size() == 4);
+    }
+    SECTION("when nothing is to be read ahead")
+    {
+        options.prefetch = 0;
+        const auto plain = fake.open(options)->open("a");
+        CHECK(read_at(*plain, 65'530, 10) == text.substr(65'530, 10));
+        CHECK(fake.requests().back().header("range") == "bytes=65536-65539");
+    }
+}
+
+TEST_CASE("a part of an object that is not the one asked for is refused", "[s3]")
+{
+    FakeS3 fake;
+    fake.objects["root/a"] = {counting(200'000), ""};
+    const auto source = fake.open()->open("a");
+    const auto damage = GENERATE(
+        as<std::function<void(HttpReply&)>>{},
+        [](HttpReply& reply) { reply.body.pop_back(); },
+        [](HttpReply& reply) { reply.body += "x"; },
+        [](HttpReply& reply) { reply.headers.clear(); },
+        [](HttpReply& reply) { reply.status = 200; },
+        [](HttpReply& reply) { reply.headers.back().second = "bytes 1-10/200000"; },
+        [](HttpReply& reply) { reply.headers.back().second = "bytes 100000-100009/200001"; });
+    fake.after = [&](const SeenRequest&, HttpReply& reply) { damage(reply); };
+
+    CHECK_THROWS_AS(read_at(*source, 100'000, 10), Error);
+    fake.after = nullptr;
+    CHECK(read_at(*source, 100'000, 8) == "00012500");
+}
+
+TEST_CASE("a small file of a store without ranges can be read", "[s3]")
+{
+    FakeS3 fake;
+    fake.before = [](const SeenRequest&) { return HttpReply{.body = "whole"}; };
+
+    CHECK(read_text(*fake.open(), "a") == "whole");
+}
+
+TEST_CASE("what is not below a bucket is not missing but wrong", "[s3][bug-48]")
+{
+    FakeS3 fake;
+    const auto reply = GENERATE(HttpReply{.status = 404, .body = "<html>not here</html>"},
+                                error_reply(404, "NoSuchBucket"));
+    fake.before = [&](const SeenRequest&) { return reply; };
+    const auto store = fake.open();
+    const auto code =
+        reply.body.starts_with("<html>") ? ErrorCode::service : ErrorCode::path_missing;
+
+    CHECK_THROWS_MATCHES(store->info("a"), Error, HasCode(code));
+    CHECK_THROWS_MATCHES(store->open("a"), Error, HasCode(code));
+    CHECK_THROWS_MATCHES(store->remove("a"), Error, HasCode(code));
+}
+
+TEST_CASE("a customer key that is none is refused", "[s3]")
+{
+    FakeS3 fake;
+    S3Options options = fake.options();
+    options.sse_customer_key = codec::SecretText("canary?");
+    try {
+        fake.open(options)->open("a");
+        FAIL("taken");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::option_invalid_value);
+        CHECK_THAT(error.what(), !Catch::Contains("canary"));
+    }
+}
