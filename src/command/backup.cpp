@@ -5,6 +5,7 @@
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/backup_source.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/size.hpp"
@@ -34,7 +35,6 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
 {
     engine::BackupOptions options;
     options.stanza = config.text("stanza");
-    options.data_directory = config.text("pg-path");
     options.type = backup_type(config.text("type"));
     options.is_delta = config.flag("delta");
     options.change_tracking = change_tracking(config.text("change-tracking"));
@@ -64,16 +64,58 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
     return options;
 }
 
-std::unique_ptr<postgres::Session> open_session(const config::Config& config)
-{
-    if (!config.flag("online")) {
-        return nullptr;
+// Whose files are copied, and who writes WAL.
+struct Source {
+    std::vector<FoundServer> servers; // none when the server is stopped
+    unsigned index = 0;               // 0: the default pg
+    std::optional<unsigned> primary;
+
+    postgres::Session* session(unsigned number) const
+    {
+        const auto found = std::ranges::find(servers, number, &FoundServer::index);
+        return found == servers.end() ? nullptr : found->session.get();
     }
-    auto session = connect_server(config);
-    const engine::ServerExpectation expected = server_expectation(config);
-    engine::check_server(
-        *session, postgres::read_control_file(expected.data_directory).control, expected);
-    return session;
+    engine::BackupServers sessions() const
+    {
+        return {session(index), primary ? session(*primary) : nullptr};
+    }
+};
+
+engine::StandbyUse standby_use(const config::Config& config)
+{
+    const std::string& word = config.text("backup-standby");
+    return word == "y"        ? engine::StandbyUse::required
+           : word == "prefer" ? engine::StandbyUse::preferred
+                              : engine::StandbyUse::never;
+}
+
+Source find_source(const config::Config& config)
+{
+    Source source;
+    if (!config.flag("online")) {
+        return source;
+    }
+    source.servers = find_servers(config);
+    std::vector<engine::ServerState> states;
+    for (const FoundServer& server : source.servers) {
+        if (server.control.system_identifier != source.servers.front().control.system_identifier) {
+            raise(ErrorCode::db_mismatch,
+                  "pg{} and pg{} are not of one cluster",
+                  source.servers.front().index,
+                  server.index);
+        }
+        states.push_back({server.index, server.is_in_recovery, server.session->current_lsn()});
+    }
+    const engine::StandbyUse use = standby_use(config);
+    const engine::SourceChoice choice = engine::choose_source(states, use);
+    source.index = choice.source;
+    source.primary = choice.primary;
+    if (choice.is_standby) {
+        log::info("the backup is taken from the standby pg{}", choice.source);
+    } else if (use == engine::StandbyUse::preferred) {
+        log::warn("there is no standby, the backup is taken from the primary pg{}", choice.source);
+    }
+    return source;
 }
 
 void report(const repository::BackupSummary& summary, unsigned repo_index)
@@ -100,11 +142,13 @@ int run_backup(const config::Config& config)
                             {engine::LockType::backup},
                             chosen_repositories(config)});
     const OpenedRepository opened = open_repository(config, single_repository(config));
-    const auto session = open_session(config);
+    const Source source = find_source(config);
+    engine::BackupOptions options = backup_options(config, opened.index);
+    options.data_directory = config.text("pg-path", source.index);
     const repository::BackupSummary summary = engine::make_backup(
-        backup_options(config, opened.index),
+        options,
         *opened.repository,
-        session.get(),
+        source.sessions(),
         [&](std::uint64_t size, std::uint64_t done) { lock.update_progress(size, done); });
     report(summary, opened.index);
     return 0;

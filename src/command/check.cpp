@@ -2,68 +2,30 @@
 #include "command/server.hpp"
 
 #include "pgstrata/command/commands.hpp"
-#include "pgstrata/command/error_names.hpp"
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 
+#include <algorithm>
+
 namespace pgstrata::command {
 
 namespace {
 
-// The servers of one stanza that could be reached.
-struct Servers {
-    std::unique_ptr<postgres::Session> primary;
-    postgres::ControlFile control; // of the primary, else of a standby
-    unsigned standbys = 0;
-};
-
-void add_server(const config::Config& config, unsigned index, Servers& servers)
+// The only primary, null when there are standbys only.
+const FoundServer* find_primary(const std::vector<FoundServer>& servers)
 {
-    std::unique_ptr<postgres::Session> session;
-    try {
-        session = connect_server(config, index);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::db_connect) {
-            throw;
+    const FoundServer* primary = nullptr;
+    for (const FoundServer& server : servers) {
+        if (!server.is_in_recovery && primary != nullptr) {
+            raise(ErrorCode::db_connect,
+                  "more than one primary cluster found, the second is pg{}",
+                  server.index);
         }
-        log::warn("unable to check pg{}: [{}] {}", index, error_name(error.code()), error.what());
-        return;
+        primary = server.is_in_recovery ? primary : &server;
     }
-    const engine::ServerExpectation expected = server_expectation(config, index);
-    const auto control = postgres::read_control_file(expected.data_directory).control;
-    engine::check_server(*session, control, expected);
-    if (session->is_in_recovery()) {
-        ++servers.standbys;
-        if (!servers.primary) {
-            servers.control = control;
-        }
-        return;
-    }
-    if (servers.primary) {
-        raise(ErrorCode::db_connect,
-              "more than one primary cluster found, the second is pg{}",
-              index);
-    }
-    servers.primary = std::move(session);
-    servers.control = control;
-}
-
-Servers find_servers(const config::Config& config)
-{
-    Servers servers;
-    for (const unsigned index : config.pg_indexes()) {
-        if (config.has("pg-path", index)) {
-            add_server(config, index, servers);
-        }
-    }
-    if (!servers.primary && servers.standbys == 0) {
-        throw Error(ErrorCode::config,
-                    "no database found",
-                    "is the server running, and are pg1-path, pg1-port and pg1-socket-path right?");
-    }
-    return servers;
+    return primary;
 }
 
 struct CheckedRepository {
@@ -108,18 +70,25 @@ void check_archiving(const config::Config& config,
 void check_stanza(const config::Config& config)
 {
     const std::string& stanza = config.text("stanza");
-    const Servers servers = find_servers(config);
-    const std::string_view role = servers.primary ? "primary" : "standby";
+    const std::vector<FoundServer> servers = find_servers(config);
+    const FoundServer* const primary = find_primary(servers);
+    const std::string_view role = primary != nullptr ? "primary" : "standby";
+    const postgres::ControlFile& control =
+        primary != nullptr ? primary->control : servers.front().control;
+    if (config.text("backup-standby") != "n" &&
+        std::ranges::none_of(servers, &FoundServer::is_in_recovery)) {
+        log::warn("option backup-standby is set but there is no standby");
+    }
     std::vector<CheckedRepository> repositories;
     for (const unsigned index : config.repo_indexes()) {
         log::info("check repo{} configuration ({})", index, role);
         OpenedRepository opened = open_repository(config, index);
         repository::Cluster cluster = engine::current_cluster(*opened.repository, stanza);
-        engine::check_identity(servers.control, cluster, ErrorCode::file_invalid);
+        engine::check_identity(control, cluster, ErrorCode::file_invalid);
         repositories.push_back({std::move(opened), cluster});
     }
-    if (servers.primary) {
-        check_archiving(config, *servers.primary, repositories);
+    if (primary != nullptr) {
+        check_archiving(config, *primary->session, repositories);
     } else {
         log::info("switch wal not performed because this is a standby");
     }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/server.hpp"
 
+#include "pgstrata/command/error_names.hpp"
+#include "pgstrata/log/log.hpp"
+
 namespace pgstrata::command {
 
 std::unique_ptr<postgres::Session> connect_server(const config::Config& config, unsigned index)
@@ -23,6 +26,41 @@ engine::ServerExpectation server_expectation(const config::Config& config, unsig
     expected.check_archive = config.flag("archive-check");
     expected.refuse_archive_always = config.flag("archive-mode-check");
     return expected;
+}
+
+std::vector<FoundServer> find_servers(const config::Config& config)
+{
+    std::vector<FoundServer> servers;
+    for (const unsigned index : config.pg_indexes()) {
+        if (!config.has("pg-path", index)) {
+            continue;
+        }
+        FoundServer server;
+        server.index = index;
+        try {
+            server.session = connect_server(config, index);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::db_connect || config.pg_indexes().size() == 1) {
+                throw;
+            }
+            log::warn(
+                "unable to check pg{}: [{}] {}", index, error_name(error.code()), error.what());
+            continue;
+        }
+        engine::ServerExpectation expected = server_expectation(config, index);
+        server.is_in_recovery = server.session->is_in_recovery();
+        // Its settings say nothing about what its primary does.
+        expected.check_archive = expected.check_archive && !server.is_in_recovery;
+        server.control = postgres::read_control_file(expected.data_directory).control;
+        engine::check_server(*server.session, server.control, expected);
+        servers.push_back(std::move(server));
+    }
+    if (servers.empty()) {
+        throw Error(ErrorCode::config,
+                    "no database found",
+                    "is the server running, and are pg1-path, pg1-port and pg1-socket-path right?");
+    }
+    return servers;
 }
 
 } // namespace pgstrata::command

@@ -6,6 +6,7 @@
 #include "pgstrata/postgres/session.hpp"
 
 #include <memory>
+#include <vector>
 
 namespace pgstrata::command {
 
@@ -15,5 +16,18 @@ std::unique_ptr<postgres::Session> connect_server(const config::Config& config, 
 // What pgN's server must be like. The options about archiving are read where the command has them,
 // else nothing is asked of its archiving.
 engine::ServerExpectation server_expectation(const config::Config& config, unsigned index = 0);
+
+// A server of the stanza that answered and is what the configuration says.
+struct FoundServer {
+    unsigned index = 0; // N of pgN
+    std::unique_ptr<postgres::Session> session;
+    postgres::ControlFile control;
+    bool is_in_recovery = false;
+};
+
+// Asks every pgN that has a path; one that cannot be connected to is passed over with a WARN.
+// Whether WAL is archived is asked of a primary only. Throws Error(config) when nobody answers, and
+// what engine::check_server() throws.
+std::vector<FoundServer> find_servers(const config::Config& config);
 
 } // namespace pgstrata::command

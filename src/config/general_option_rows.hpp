@@ -44,8 +44,8 @@ inline constexpr std::array kGeneralRows = {
     time("archive-timeout", on(archive_get, archive_push, backup, check), "1m", "[100ms..1d]",
         "How long to wait for each WAL segment or async result."),
     choice("backup-standby", on(backup, check), "n", "n|prefer|y",
-        "Copy data files from a standby: y demands one, prefer takes the primary when there is none.")
-        .negatable().refused(),
+        "Back up a standby: y demands one, prefer takes the primary when there is none.")
+        .negatable(),
     boolean("beta", kAll, "n",
         "Permit options that are still being tried out.").internal().tunes(),
     size("buffer-size", kNetwork, "1MiB",

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/backup.hpp"
 
+#include "engine/added_files.hpp"
+#include "engine/backup_changes.hpp"
 #include "engine/backup_summary.hpp"
-#include "engine/frame_packer.hpp"
+#include "engine/backup_wal.hpp"
+#include "engine/database_names.hpp"
+#include "engine/server_wal.hpp"
 #include "engine/unfinished_backup.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/copy.hpp"
 #include "pgstrata/engine/prior_backup.hpp"
-#include "pgstrata/engine/wal_changes.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
+#include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
 #include "pgstrata/util/size.hpp"
@@ -21,18 +25,17 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 
 namespace pgstrata::engine {
 
 namespace {
 
 using repository::Manifest;
-using repository::ManifestFile;
 
 // Pages cannot be newer than this much WAL after the start: a random LSN on a damaged page is.
 constexpr std::uint64_t kLsnMargin = std::uint64_t{1} << 40U;
-constexpr unsigned kSummariesSince = 17;
+constexpr std::uint32_t kWalMode = 0600;
+constexpr unsigned kReplayPause = 50; // milliseconds
 // Between the listing and the first read: longer than a tick of the clock that files get their
 // times from, so that whatever is written from then on changes a file's time.
 constexpr unsigned kQuietMilliseconds = 25;
@@ -42,8 +45,9 @@ class BackupRun : NonCopyable {
 public:
     BackupRun(const BackupOptions& options,
               const repository::Repository& repository,
-              postgres::Session* session)
-        : options_(options), repository_(repository), session_(session)
+              const BackupServers& servers)
+        : options_(options), repository_(repository), session_(servers.source),
+          primary_(servers.primary)
     {
     }
 
@@ -75,10 +79,8 @@ private:
         check_identity(control_, cluster_, ErrorCode::backup_mismatch);
         if (!is_online()) {
             check_stopped();
-        } else if (session_->is_in_recovery()) {
-            throw Error(ErrorCode::db_connect,
-                        "unable to find primary cluster: the server is in recovery",
-                        "run the backup on the primary");
+        } else {
+            wal_.emplace(repository_, wal_wait(), *session_, primary_);
         }
         check_pages_ = options_.check_pages.value_or(control_.data_checksum_version == 1);
         if (check_pages_ && control_.data_checksum_version != 1) {
@@ -113,11 +115,12 @@ private:
             repository_, options_.stanza, repository::warn_of_unreadable_backup);
         PriorChoice choice = choose_prior(backups, options_.type, cluster_.id);
         if (choice.prior != nullptr) {
-            try {
+            const std::string fault = find_fault(repository_, options_.stanza, choice.prior->label);
+            if (fault.empty()) {
                 prior_ = std::make_unique<repository::ManifestReader>(
                     repository_, options_.stanza, choice.prior->label);
-            } catch (const Error& error) {
-                choice = {repository::BackupType::full, nullptr, error.what()};
+            } else {
+                choice = {repository::BackupType::full, nullptr, fault};
             }
         }
         if (choice.type != options_.type) {
@@ -182,12 +185,17 @@ private:
         }
     }
 
+    bool is_standby() const noexcept { return is_online() && session_ != primary_; }
+
     void start_online()
     {
-        const auto before = current_segment();
-        log::info(
-            "execute non-exclusive backup start: backup begins after the {} checkpoint completes",
-            options_.start_fast ? "requested immediate" : "next regular");
+        wal_->remember_current();
+        if (is_standby()) {
+            wait_for_replay();
+        }
+        log::info("execute non-exclusive backup start: backup begins after the {} {} completes",
+                  options_.start_fast ? "requested immediate" : "next regular",
+                  is_standby() ? "restartpoint" : "checkpoint");
         const postgres::BackupStart started = session_->start_backup(
             fmt::format("pgstrata backup started at {}", format_local_time(header().start_time)),
             options_.start_fast);
@@ -199,32 +207,50 @@ private:
         log::info("backup start archive = {}, lsn = {}",
                   header().start_wal,
                   postgres::to_string(started.lsn));
-        remember_databases();
+        remember_names(*session_, manifest_);
         if (options_.check_archive) {
-            check_archiving_works(before, first);
+            wal_->begin_probe(first);
         }
     }
 
-    postgres::WalSegment current_segment()
+    // A standby that lags would give a backup of a moment long gone.
+    void wait_for_replay()
     {
-        return postgres::segment_of(
-            session_->timeline(), session_->current_lsn(), cluster_.wal_segment_size);
+        if (primary_ == nullptr) {
+            log::info("the backup is of a standby whose primary is not asked: it is of what the "
+                      "standby has replayed");
+            return;
+        }
+        const postgres::Lsn wanted = primary_->current_lsn();
+        log::info("wait for replay on the standby to reach {}", postgres::to_string(wanted));
+        const std::uint64_t deadline =
+            monotonic_milliseconds() + options_.archive_timeout_milliseconds;
+        while (session_->current_lsn() < wanted) {
+            if (monotonic_milliseconds() >= deadline) {
+                throw Error(ErrorCode::archive_timeout,
+                            fmt::format("the standby has not replayed WAL up to {} in time",
+                                        postgres::to_string(wanted)),
+                            "does it lag behind, or is its replay paused? raise archive-timeout");
+            }
+            sleep_cancellable(kReplayPause);
+        }
     }
 
-    // Before hours of copying: does WAL reach this repository at all? The segment before the start
-    // was finished by the start; when there is none, one is finished for the purpose.
-    void check_archiving_works(postgres::WalSegment before, postgres::WalSegment first)
+    // On a standby that becomes a primary the backup's end would not be known.
+    void check_source() const
     {
-        postgres::WalSegment probe = before;
-        if (before >= first) {
-            session_->create_restore_point("pgstrata archive check");
-            const auto name =
-                postgres::parse_wal_segment(session_->switch_wal(), cluster_.wal_segment_size);
-            probe = name ? *name : first;
+        if (!is_standby()) {
+            session_->current_lsn();
+        } else if (!session_->is_in_recovery()) {
+            raise_promoted();
         }
-        log::info("check archive for segment {}",
-                  postgres::to_string(probe, cluster_.wal_segment_size));
-        wait_for_wal(repository_, wal_wait(), probe, probe, session_);
+    }
+
+    [[noreturn]] static void raise_promoted()
+    {
+        throw Error(ErrorCode::db_mismatch,
+                    "the standby was promoted while it was backed up",
+                    "take the backup again, from the new primary or another standby");
     }
 
     WalWait wal_wait() const
@@ -236,29 +262,6 @@ private:
                 options_.repo_index};
     }
 
-    // A database made while the backup runs may be known at one of the two times only.
-    void remember_databases()
-    {
-        std::set<std::uint32_t> known;
-        for (const auto& database : manifest_.databases) {
-            known.insert(database.oid);
-        }
-        for (const postgres::DatabaseInfo& database : session_->databases()) {
-            if (!known.contains(database.oid)) {
-                manifest_.databases.push_back({database.oid, database.name, database.is_template});
-            }
-        }
-        known.clear();
-        for (const auto& tablespace : manifest_.tablespaces) {
-            known.insert(tablespace.oid);
-        }
-        for (const postgres::TablespaceInfo& tablespace : session_->tablespaces()) {
-            if (!known.contains(tablespace.oid)) {
-                manifest_.tablespaces.push_back({tablespace.oid, tablespace.name});
-            }
-        }
-    }
-
     void copy(const Progress::Report& report)
     {
         postgres::ScanRules rules;
@@ -266,11 +269,16 @@ private:
         rules.catalog_version = control_.catalog_version;
         rules.online = is_online();
         rules.exclude = options_.exclude;
-        find_wal_changes();
+        if (prior_) {
+            changes_ = find_changes(options_, prior_->head().header, header(), session_);
+        }
         scan_into_manifest(options_.data_directory, rules, manifest_);
         sleep_milliseconds(kQuietMilliseconds);
         header().copy_time = now_nanoseconds();
         const BackupPlan plan = plan_copy();
+        if (is_online() && options_.check_archive) {
+            wal_->wait_for_probe();
+        }
         packs_.emplace(repository_, options_.stanza, header().label, options_.pack_size);
         if (durable_) {
             packs_->take_over(durable_->packs());
@@ -279,7 +287,8 @@ private:
         const CopyResult result = copy_files(copy_options(), plan, manifest_, *packs_, progress);
         read_bytes_ = result.read;
         copied_bytes_ = result.stored;
-        remove_vanished(result.vanished);
+        added_.emplace(*packs_, manifest_, options_.compress_level);
+        remove_vanished(manifest_, result.vanished);
         copy_control_file();
     }
 
@@ -296,7 +305,7 @@ private:
         rules.page_size = control_.page_size;
         rules.trust_times = doubt.empty();
         rules.prior_copy_time = before.copy_time;
-        rules.changes = wal_changes_ ? &*wal_changes_ : nullptr;
+        rules.changes = changes_.blocks ? &*changes_.blocks : nullptr;
         if (!doubt.empty()) {
             log::info("sizes and times of files do not count, all files are compared: {}", doubt);
         }
@@ -306,60 +315,6 @@ private:
                   format_size(plan.referred + plan.bytes),
                   header().prior);
         return plan;
-    }
-
-    // WAL summaries save reading what was touched but not changed; without them nothing is lost but
-    // time.
-    void find_wal_changes()
-    {
-        if (!prior_) {
-            return;
-        }
-        const std::string reason = ask_for_wal_changes();
-        if (wal_changes_) {
-            log::info("change tracking: of relation files that were touched only the pages are "
-                      "read that {} WAL summaries name",
-                      wal_summaries_);
-            return;
-        }
-        const bool is_missed = options_.change_tracking == ChangeTracking::summary ||
-                               (is_online() && session_->major() >= kSummariesSince &&
-                                session_->setting("summarize_wal") == "on" &&
-                                options_.change_tracking == ChangeTracking::automatic);
-        log::write(
-            is_missed ? log::Level::warn : log::Level::info,
-            fmt::format("change tracking: all files that were touched are read: {}", reason));
-    }
-
-    // Why there are none, where there are none.
-    std::string ask_for_wal_changes()
-    {
-        if (options_.change_tracking == ChangeTracking::scan) {
-            return "option --change-tracking is set to scan";
-        }
-        if (options_.is_delta) {
-            return "option --delta is set";
-        }
-        if (!is_online()) {
-            return "the server is not running";
-        }
-        const repository::ManifestHeader& before = prior_->head().header;
-        if (!before.is_online || before.data_checksum_version != control_.data_checksum_version) {
-            return "the prior backup was taken of a stopped server or with another setting of data "
-                   "checksums";
-        }
-        WalChangesRequest request;
-        request.data_directory = options_.data_directory;
-        request.prior_timeline = before.timeline;
-        request.prior_start = before.start_lsn;
-        request.prior_stop = before.stop_lsn;
-        request.timeline = header().timeline;
-        request.start = header().start_lsn;
-        request.timeout_milliseconds = options_.archive_timeout_milliseconds;
-        WalChanges changes = read_wal_changes(request, *session_);
-        wal_changes_ = std::move(changes.blocks);
-        wal_summaries_ = changes.files;
-        return changes.reason;
     }
 
     CopyOptions copy_options() const
@@ -375,13 +330,8 @@ private:
             is_online() ? manifest_.header.start_lsn.value + kLsnMargin : 0;
         copy.page_size = control_.page_size;
         copy.segment_pages = control_.segment_pages;
-        copy.changes = wal_changes_ ? &*wal_changes_ : nullptr;
-        if (wal_changes_) {
-            copy.audit.start = manifest_.header.start_lsn;
-            copy.audit.prior_start = prior_->head().header.start_lsn;
-            copy.audit.hints_are_logged =
-                control_.data_checksum_version != 0 || session_->setting("wal_log_hints") == "on";
-        }
+        copy.changes = changes_.blocks ? &*changes_.blocks : nullptr;
+        copy.audit = changes_.audit;
         copy.durable = durable_.get();
         if (options_.can_resume) {
             copy.journal = journal_header();
@@ -389,43 +339,9 @@ private:
         if (is_online()) {
             // A query that needs an answer: a backup that can never be stopped need not be copied
             // to its end.
-            copy.check_source = [this] { session_->current_lsn(); };
+            copy.check_source = [this] { check_source(); };
         }
         return copy;
-    }
-
-    void remove_vanished(const std::vector<bool>& vanished)
-    {
-        std::size_t kept = 0;
-        for (std::size_t i = 0; i < manifest_.files.size(); ++i) {
-            if (vanished[i]) {
-                log::detail("skip file removed during the backup {}", manifest_.files[i].path);
-                continue;
-            }
-            if (kept != i) {
-                manifest_.files[kept] = std::move(manifest_.files[i]);
-            }
-            ++kept;
-        }
-        manifest_.files.resize(kept);
-    }
-
-    // Adds bytes at hand as a file of the backup, at its place in the order of paths.
-    void add_file(FramePacker& packer, ManifestFile file, ByteView bytes)
-    {
-        file.size = bytes.size();
-        file.content = repository::ContentKind::whole;
-        file.digest = codec::xxh3_128(bytes);
-        while (!bytes.empty()) {
-            const ByteView piece = bytes.first(std::min(bytes.size(), codec::kFrameRawLimit));
-            file.extents.push_back(packer.in_manifest(packer.add_frame(piece)));
-            bytes = bytes.subspan(piece.size());
-        }
-        copied_bytes_ += file.size;
-        read_bytes_ += file.size;
-        const auto at =
-            std::ranges::lower_bound(manifest_.files, file.path, {}, &ManifestFile::path);
-        manifest_.files.insert(at, std::move(file));
     }
 
     // Last of all files, from one read whose CRC was right.
@@ -436,15 +352,9 @@ private:
         if (check_pages_ && copy.control.data_checksum_version != control_.data_checksum_version) {
             raise(ErrorCode::db_mismatch, "data checksums were switched while the backup ran");
         }
-        FramePacker packer(*packs_, manifest_, options_.compress_level);
-        ManifestFile file;
-        file.path = postgres::kControlFilePath;
-        file.mtime = now_nanoseconds();
-        file.mode = manifest_.directories.front().mode & 0666U;
-        file.user = manifest_.directories.front().user;
-        file.group = manifest_.directories.front().group;
-        add_file(packer, std::move(file), copy.bytes);
-        packer.finish();
+        added_->add(std::string(postgres::kControlFilePath),
+                    manifest_.directories.front().mode & 0666U,
+                    copy.bytes);
     }
 
     void stop()
@@ -453,8 +363,9 @@ private:
             header().stop_time = now_seconds();
             return;
         }
-        remember_databases();
+        remember_names(*session_, manifest_);
         log::info("execute non-exclusive backup stop and wait for all WAL segments to archive");
+        check_source();
         const postgres::BackupStop stopped = session_->stop_backup();
         header().stop_time = now_seconds();
         header().stop_lsn = stopped.lsn;
@@ -468,44 +379,62 @@ private:
         log::info("backup stop archive = {}, lsn = {}",
                   header().stop_wal,
                   postgres::to_string(stopped.lsn));
-        if (options_.check_archive) {
-            log::info("check archive for segment(s) {}:{}", header().start_wal, header().stop_wal);
-            wait_for_wal(repository_, wal_wait(), first, last, session_);
-            if (options_.copy_archive) {
-                copy_wal(first, last);
-            }
+        if (!options_.check_archive) {
+            return;
+        }
+        const std::vector<postgres::WalSegment> missing = wal_->wait_for_all(first, last);
+        copy_server_wal(missing);
+        if (options_.copy_archive) {
+            copy_archived_wal(first, last, missing);
         }
     }
 
-    void copy_wal(postgres::WalSegment first, postgres::WalSegment last)
+    // What a standby alone cannot get archived goes into the backup, so that it can become
+    // consistent whatever happens to the primary.
+    void copy_server_wal(const std::vector<postgres::WalSegment>& segments)
     {
-        FramePacker packer(*packs_, manifest_, options_.compress_level);
+        const ServerWal server{options_.data_directory,
+                               control_.major,
+                               cluster_.wal_segment_size,
+                               cluster_.system_identifier};
+        for (const postgres::WalSegment segment : segments) {
+            const std::string name = postgres::to_string(segment, cluster_.wal_segment_size);
+            log::info("WAL segment {} is not in the archive yet: it is taken from the standby",
+                      name);
+            added_->add(
+                "pg_wal/" + name, kWalMode, read_server_wal(server, segment, header().stop_lsn));
+        }
+    }
+
+    void copy_archived_wal(postgres::WalSegment first,
+                           postgres::WalSegment last,
+                           const std::vector<postgres::WalSegment>& but)
+    {
         for (postgres::WalSegment segment = first; segment <= last; ++segment.number) {
+            if (std::ranges::find(but, segment) != but.end()) {
+                continue;
+            }
             const std::string name = postgres::to_string(segment, cluster_.wal_segment_size);
             const auto found =
                 repository::find_wal(repository_, options_.stanza, cluster_.id, name);
-            const Buffer bytes = repository::read_wal(
-                repository_, options_.stanza, cluster_.id, found.at(0), cluster_.wal_segment_size);
-            ManifestFile file;
-            file.path = "pg_wal/" + name;
-            file.mtime = now_nanoseconds();
-            file.mode = 0600;
-            file.user = manifest_.directories.front().user;
-            file.group = manifest_.directories.front().group;
-            add_file(packer, std::move(file), bytes);
+            added_->add("pg_wal/" + name,
+                        kWalMode,
+                        repository::read_wal(repository_,
+                                             options_.stanza,
+                                             cluster_.id,
+                                             found.at(0),
+                                             cluster_.wal_segment_size));
         }
-        packer.finish();
     }
 
     repository::BackupSummary commit()
     {
         repository::settle_packs(manifest_, packs_->finished());
-        std::ranges::sort(manifest_.databases, {}, &repository::ManifestDatabase::oid);
-        std::ranges::sort(manifest_.tablespaces, {}, &repository::ManifestTablespace::oid);
+        sort_names(manifest_);
         repository::BackupSummary summary = summarize(manifest_);
-        summary.delta = copied_bytes_;
-        summary.read = read_bytes_;
-        summary.change_tracking = !prior_ ? "full" : wal_changes_ ? "summary" : "scan";
+        summary.delta = copied_bytes_ + added_->bytes();
+        summary.read = read_bytes_ + added_->bytes();
+        summary.change_tracking = !prior_ ? "full" : changes_.blocks ? "summary" : "scan";
         summary.host = host_name();
         summary.annotations = options_.annotations;
         summary.manifest_size = repository::write_manifest(repository_, options_.stanza, manifest_);
@@ -543,10 +472,10 @@ private:
         if (is_committed_) {
             return;
         }
-        const bool has_durable_work = packs_ && !packs_->finished().empty();
         try {
             release_lease();
-            if (options_.can_resume && has_durable_work) {
+            if (options_.can_resume &&
+                repository::has_journal(repository_, options_.stanza, header().label)) {
                 log::info("what backup {} has stored is kept for a later try", header().label);
                 return;
             }
@@ -558,17 +487,19 @@ private:
 
     const BackupOptions& options_;
     const repository::Repository& repository_;
-    postgres::Session* session_;
+    postgres::Session* session_; // null when the server is stopped
+    postgres::Session* primary_;
+    std::optional<BackupWal> wal_;
     repository::Cluster cluster_;
     postgres::ControlFile control_;
     bool check_pages_ = false;
     Manifest manifest_;
     std::unique_ptr<repository::ManifestReader> prior_; // null for a full
-    std::optional<postgres::ChangedBlocks> wal_changes_;
-    std::size_t wal_summaries_ = 0; // that they were read from
+    KnownChanges changes_;
     std::unique_ptr<repository::Lease> lease_;
     std::unique_ptr<repository::DurableWork> durable_; // of an earlier try
     std::optional<repository::PackSet> packs_;
+    std::optional<AddedFiles> added_;
     std::uint64_t read_bytes_ = 0;
     std::uint64_t copied_bytes_ = 0;
     bool is_committed_ = false;
@@ -578,10 +509,10 @@ private:
 
 repository::BackupSummary make_backup(const BackupOptions& options,
                                       const repository::Repository& repository,
-                                      postgres::Session* session,
+                                      const BackupServers& servers,
                                       const Progress::Report& report)
 {
-    return BackupRun(options, repository, session).run(report);
+    return BackupRun(options, repository, servers).run(report);
 }
 
 } // namespace pgstrata::engine

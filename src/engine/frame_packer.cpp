@@ -176,13 +176,9 @@ void FramePacker::flush_maps()
 
 void FramePacker::end_unit()
 {
-    if (writer_.is_full()) {
-        end_pack();
+    if (!writer_.is_full()) {
+        return;
     }
-}
-
-void FramePacker::end_pack()
-{
     const auto number = writer_.finish();
     if (number && journal_) {
         journal_->write(packs_.repository(), packs_.stanza(), packs_.label(), *number);
@@ -193,7 +189,8 @@ void FramePacker::finish()
 {
     flush_small();
     flush_maps();
-    end_pack();
+    // Without a journal: what this pack holds is little, and soon the backup is complete.
+    writer_.finish();
 }
 
 } // namespace pgstrata::engine

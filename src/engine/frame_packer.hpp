@@ -45,7 +45,7 @@ public:
 
     // Between two units of work: makes the open pack durable when it is full.
     void end_unit();
-    // Writes what is collected and makes the packs durable.
+    // Writes what is collected and makes the last pack durable.
     void finish();
 
 private:
@@ -58,7 +58,6 @@ private:
     void flush_small();
     void flush_maps();
     void add_whole(const Piece& piece, const repository::Extent& frame);
-    void end_pack();
 
     repository::PackSet& packs_;
     repository::Manifest& manifest_;

@@ -32,12 +32,22 @@ std::string target_timeline(const RecoveryInputs& inputs, postgres::Timeline tim
     return timeline == 1 || inputs.tree.contains(timeline) ? std::to_string(timeline) : "current";
 }
 
-bool has_own_wal(const RecoveryInputs& inputs)
+// Whether the backup carries WAL of its own that fills up what the archive has of the WAL it needs.
+bool has_own_wal(const RecoveryInputs& inputs, const WalWindow& window)
 {
-    const auto& files = inputs.manifest.files;
-    const std::string path = "pg_wal/" + inputs.backup.stop_wal;
-    const auto at = std::ranges::lower_bound(files, path, {}, &repository::ManifestFile::path);
-    return at != files.end() && at->path == path;
+    const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
+    const auto stop = postgres::parse_wal_segment(inputs.backup.stop_wal, segment_size);
+    auto needed = postgres::parse_wal_segment(inputs.backup.start_wal, segment_size);
+    for (; needed && stop && needed->number <= stop->number; ++needed->number) {
+        const auto& files = inputs.manifest.files;
+        const std::string path = "pg_wal/" + postgres::to_string(*needed, segment_size);
+        const auto at = std::ranges::lower_bound(files, path, {}, &repository::ManifestFile::path);
+        const bool is_in_backup = at != files.end() && at->path == path;
+        if (!is_in_backup && std::ranges::find(window.segments, *needed) == window.segments.end()) {
+            return false;
+        }
+    }
+    return needed && stop;
 }
 
 // Somebody else's restore_command may find WAL where we do not look.
@@ -50,7 +60,7 @@ bool uses_our_archive(const RecoveryInputs& inputs)
 
 void check_backup_wal(const RecoveryInputs& inputs, const WalWindow& window)
 {
-    if (window.has_backup_wal || has_own_wal(inputs) || !uses_our_archive(inputs)) {
+    if (window.has_backup_wal || has_own_wal(inputs, window) || !uses_our_archive(inputs)) {
         return;
     }
     throw Error(ErrorCode::file_missing,

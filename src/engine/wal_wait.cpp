@@ -9,7 +9,7 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr unsigned kFirstWait = 20;
+constexpr unsigned kFirstWait = 10; // milliseconds
 constexpr unsigned kLongestWait = 500;
 
 // The one likely reason why a segment does not come.
@@ -68,7 +68,7 @@ void wait_for_segment(const repository::Repository& repository,
                         likely_cause(session, segment));
         }
         sleep_cancellable(pause);
-        pause = std::min(pause * 2, kLongestWait);
+        pause = std::min(pause + pause / 4 + 1, kLongestWait);
     }
 }
 

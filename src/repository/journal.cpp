@@ -380,6 +380,14 @@ std::vector<PageMap> DurableWork::find_pages(std::string_view path) const
     return pieces;
 }
 
+bool has_journal(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    bool has_any = false;
+    repository.storage().list(journal_path(stanza, label),
+                              [&](const storage::EntryInfo&) { has_any = true; });
+    return has_any;
+}
+
 void remove_journals(const Repository& repository, std::string_view stanza, std::string_view label)
 {
     storage::Storage& storage = repository.storage();

@@ -11,7 +11,7 @@ namespace pgstrata::repository {
 namespace {
 
 // How much work a crash may cost, where packs fill slowly.
-constexpr std::uint64_t kPackMilliseconds = 2000;
+constexpr std::uint64_t kPackMilliseconds = 1000;
 // Frames are looked for one by one, and small ones would be many.
 constexpr std::size_t kCachedFrames = 256;
 

@@ -44,13 +44,25 @@ struct BackupOptions {
     bool is_forced = false; // offline backup of a cluster that seems to run
 };
 
-// Takes a backup: of a running server through `session`, or of a stopped one when it is null. A
+// Sessions with the servers of the cluster; they outlive the backup.
+struct BackupServers {
+    // NOLINTNEXTLINE(google-explicit-constructor): most clusters have one server
+    BackupServers(postgres::Session* server) : source(server), primary(server) {}
+    BackupServers(postgres::Session* standby, postgres::Session* its_primary)
+        : source(standby), primary(its_primary)
+    {
+    }
+    postgres::Session* source;  // whose data directory is copied; null when it is stopped
+    postgres::Session* primary; // null when the source is a standby and its primary cannot be asked
+};
+
+// Takes a backup: of a running server through its session, or of a stopped one without. A
 // diff or incr without a backup to build on becomes a full, with a WARN. The backup exists when
 // this returns; when it throws, nothing of it is listed, the server has left backup mode, and what
 // was made durable is kept for a later try if that may resume.
 repository::BackupSummary make_backup(const BackupOptions& options,
                                       const repository::Repository& repository,
-                                      postgres::Session* session,
+                                      const BackupServers& servers,
                                       const Progress::Report& report);
 
 } // namespace pgstrata::engine

@@ -51,4 +51,7 @@ CopyResult copy_files(const CopyOptions& options,
                       repository::PackSet& packs,
                       Progress& progress);
 
+// Takes the files that vanished out of the manifest.
+void remove_vanished(repository::Manifest& manifest, const std::vector<bool>& vanished);
+
 } // namespace pgstrata::engine

@@ -22,4 +22,10 @@ PriorChoice choose_prior(const std::vector<repository::BackupSummary>& backups,
                          repository::BackupType wanted,
                          repository::ArchiveId archive_id);
 
+// What keeps a backup from being built on: a manifest that cannot be read to its end, a pack that
+// is missing or has another size. Empty when there is nothing of the kind.
+std::string find_fault(const repository::Repository& repository,
+                       const std::string& stanza,
+                       const std::string& label);
+
 } // namespace pgstrata::engine

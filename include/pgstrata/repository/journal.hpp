@@ -97,6 +97,8 @@ private:
     mutable std::vector<std::unique_ptr<OpenJournal>> journals_; // the one used last is the last
 };
 
+// Whether there is anything to go on with.
+bool has_journal(const Repository& repository, std::string_view stanza, std::string_view label);
 // Removes the journals of a backup, those of complete ones included.
 void remove_journals(const Repository& repository, std::string_view stanza, std::string_view label);
 
