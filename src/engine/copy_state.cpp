@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/copy_state.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/size.hpp"
+
+#include <fcntl.h>
+
+namespace pgstrata::engine {
+
+std::optional<FileDescriptor> open_if_there(const std::string& path)
+{
+    try {
+        return open_file(path, O_RDONLY);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            return std::nullopt;
+        }
+        throw;
+    }
+}
+
+void set_empty(repository::ManifestFile& file)
+{
+    file.content = repository::ContentKind::empty;
+    file.size = 0;
+    file.extents.clear();
+}
+
+void set_vanished(CopyState& state, std::uint32_t index)
+{
+    state.is_vanished[index] = 1;
+    set_empty(state.manifest.files[index]);
+}
+
+void report_copied(const CopyState& state, const repository::ManifestFile& file)
+{
+    log::detail("backup file {}/{} ({}, {:.2f}%)",
+                state.options.data_directory,
+                file.path,
+                format_size(file.size),
+                state.progress.percent());
+}
+
+} // namespace pgstrata::engine

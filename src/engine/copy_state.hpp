@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "engine/page_collector.hpp"
+
+#include "pgstrata/engine/copy.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// A large relation file that several workers read at once.
+struct SharedFile {
+    std::once_flag opened;
+    FileDescriptor descriptor;
+    PageFile file;
+    bool is_missing = false;
+    KnownPages known;
+    std::mutex bad_pages_mutex;
+    std::vector<std::uint32_t> bad_pages;
+    std::vector<repository::PageMap> parts;
+    std::atomic<std::uint32_t> parts_left = 0;
+};
+
+// What all workers of one copy share.
+struct CopyState : NonCopyable {
+    CopyState(const CopyOptions& copy_options,
+              const BackupPlan& copy_plan,
+              repository::Manifest& copy_manifest,
+              Progress& copy_progress)
+        : options(copy_options), plan(copy_plan), manifest(copy_manifest), progress(copy_progress),
+          is_vanished(copy_manifest.files.size())
+    {
+    }
+
+    const CopyOptions& options;
+    const BackupPlan& plan;
+    repository::Manifest& manifest;
+    Progress& progress;
+    std::atomic<std::size_t> next_unit = 0;
+    std::atomic<std::uint64_t> read = 0;
+    std::atomic<std::uint64_t> stored = 0;
+    std::unordered_map<std::uint32_t, SharedFile> shared; // filled before the workers start
+    std::vector<char> is_vanished;                        // one writer an element
+};
+
+// nullopt when the file is gone, which is normal while a server runs.
+std::optional<FileDescriptor> open_if_there(const std::string& path);
+
+void set_empty(repository::ManifestFile& file);
+void set_vanished(CopyState& state, std::uint32_t index);
+
+void report_copied(const CopyState& state, const repository::ManifestFile& file);
+
+} // namespace pgstrata::engine
