@@ -110,4 +110,20 @@ CopyResult copy_files(const CopyOptions& options,
     return {{state.is_vanished.begin(), state.is_vanished.end()}, state.read, state.stored};
 }
 
+void remove_vanished(repository::Manifest& manifest, const std::vector<bool>& vanished)
+{
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < manifest.files.size(); ++i) {
+        if (vanished[i]) {
+            log::detail("skip file removed during the backup {}", manifest.files[i].path);
+            continue;
+        }
+        if (kept != i) {
+            manifest.files[kept] = std::move(manifest.files[i]);
+        }
+        ++kept;
+    }
+    manifest.files.resize(kept);
+}
+
 } // namespace pgstrata::engine
