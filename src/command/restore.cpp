@@ -168,6 +168,7 @@ engine::RestoreOptions restore_options(const Config& config)
     options.target = recovery_target(config);
     options.settings = recovery_settings(config);
     options.is_forced = config.flag("force");
+    options.is_delta = config.flag("delta");
     options.workers = static_cast<std::size_t>(config.number("process-max"));
     return options;
 }
@@ -207,6 +208,12 @@ int run_restore(const Config& config)
         engine::restore(options, sources, [&](std::uint64_t size, std::uint64_t done) {
             lock.update_progress(size, done);
         });
+    if (report.is_delta) {
+        log::info("delta: {} read, {} kept, {} fetched",
+                  format_size(report.bytes_compared),
+                  format_size(report.bytes_kept),
+                  format_size(report.bytes_fetched));
+    }
     log::info("restore size = {}, file total = {}", format_size(report.bytes), report.files);
     return 0;
 }

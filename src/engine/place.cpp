@@ -1,21 +1,17 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/place.hpp"
 
+#include "engine/page_placer.hpp"
+#include "engine/place_plan.hpp"
+
 #include "pgstrata/log/log.hpp"
-#include "pgstrata/repository/page_map.hpp"
 #include "pgstrata/util/cancel.hpp"
-#include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/parallel.hpp"
-#include "pgstrata/util/path.hpp"
 #include "pgstrata/util/size.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <memory>
+#include <atomic>
+#include <mutex>
 #include <unordered_map>
 
 namespace pgstrata::engine {
@@ -24,75 +20,25 @@ namespace {
 
 using repository::ContentKind;
 using repository::Extent;
+using repository::FilePages;
 using repository::Manifest;
 using repository::ManifestFile;
-using repository::PageMap;
 
-constexpr std::uint64_t kLargeFileSize = std::uint64_t{1} << 20U;
-constexpr std::uint64_t kPartSize = std::uint64_t{16} << 20U;
-constexpr std::size_t kFilesInUnit = 256;
-
-// A run of small files (positions in PlacePlan::small), or a stretch of one large file.
-struct PlaceUnit {
-    std::uint32_t begin = 0;
-    std::uint32_t end = 0;
-    std::uint32_t large_file = 0;
-    std::uint32_t part = 0;
-    bool is_large = false;
-};
-
-struct PlacePlan {
-    std::vector<std::uint32_t> small; // positions in the manifest, ordered by where their bytes are
-    std::vector<PlaceUnit> units;
-};
+// Clocks of filesystems are coarse: a file written just after the copy began may look older.
+constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
+// What is read at once to compute a digest.
+constexpr std::size_t kDigestWindow = std::size_t{256} << 10U;
 
 // A large paged file that several workers write at once.
 struct SharedTarget {
     std::once_flag opened;
-    FileDescriptor file;
-    PageMap map;
+    std::optional<TargetFile> file;
+    bool was_there = false;
+    FilePages pages; // none when the file is trusted
+    std::uint32_t present = 0;
+    std::atomic<std::uint64_t> fetched = 0;
     std::atomic<std::uint32_t> parts_left = 0;
 };
-
-bool is_large_paged(const ManifestFile& file, const RestoreLayout& layout)
-{
-    return file.content == ContentKind::paged && file.size >= kLargeFileSize &&
-           !layout.is_zeroed(file.path);
-}
-
-PlacePlan make_plan(const Manifest& manifest,
-                    const RestoreLayout& layout,
-                    const std::vector<std::string>& skip)
-{
-    PlacePlan plan;
-    std::vector<std::uint32_t> large;
-    for (std::uint32_t i = 0; i < manifest.files.size(); ++i) {
-        if (std::ranges::find(skip, manifest.files[i].path) == skip.end()) {
-            (is_large_paged(manifest.files[i], layout) ? large : plan.small).push_back(i);
-        }
-    }
-    std::ranges::stable_sort(
-        large, std::greater(), [&](std::uint32_t i) { return manifest.files[i].size; });
-    for (const std::uint32_t i : large) {
-        const auto parts =
-            static_cast<std::uint32_t>((manifest.files[i].size + kPartSize - 1) / kPartSize);
-        for (std::uint32_t part = 0; part < parts; ++part) {
-            plan.units.push_back({0, 0, i, part, true});
-        }
-    }
-    // Neighbours in a pack are written together, so a frame that many files share is opened once.
-    std::ranges::sort(plan.small, {}, [&](std::uint32_t i) {
-        const ManifestFile& file = manifest.files[i];
-        const Extent at = file.extents.empty() ? Extent{} : file.extents.front();
-        return std::tuple(at.pack, at.offset, at.position, i);
-    });
-    for (std::uint32_t begin = 0; begin < plan.small.size(); begin += kFilesInUnit) {
-        const auto end = static_cast<std::uint32_t>(
-            std::min<std::size_t>(begin + kFilesInUnit, plan.small.size()));
-        plan.units.push_back({begin, end, 0, 0, false});
-    }
-    return plan;
-}
 
 // What all workers of one restore share.
 struct PlaceState : NonCopyable {
@@ -104,6 +50,9 @@ struct PlaceState : NonCopyable {
     PlacePlan plan;
     std::atomic<std::size_t> next_unit = 0;
     std::unordered_map<std::uint32_t, SharedTarget> shared; // filled before the workers start
+    std::atomic<std::uint64_t> compared = 0;
+    std::atomic<std::uint64_t> kept = 0;
+    std::atomic<std::uint64_t> fetched = 0;
 
     PlaceState(const PlaceOptions& place_options,
                const repository::Repository& from,
@@ -119,8 +68,8 @@ struct PlaceState : NonCopyable {
 class PlaceWorker : NonCopyable {
 public:
     explicit PlaceWorker(PlaceState& state)
-        : state_(state), maps_(state.repository, state.options.stanza, state.manifest.packs),
-          data_(state.repository, state.options.stanza, state.manifest.packs)
+        : state_(state), data_(state.repository, state.options.stanza, state.manifest.packs),
+          placer_(state.repository, state.options.stanza, state.manifest)
     {
     }
 
@@ -162,158 +111,152 @@ private:
         }
     }
 
-    static FileDescriptor create(const std::string& path, int flags = 0)
+    std::optional<TargetFile> open_existing(const std::string& path) const
     {
-        return open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | flags, 0600);
+        return state_.options.reuse == Reuse::nothing ? std::nullopt
+                                                      : TargetFile::open_existing(path);
     }
 
-    // Large files go past the page cache: everything is synced at the end anyway, and copying it
-    // into the cache first costs more than all the rest of a restore. Not every filesystem can.
-    static FileDescriptor create_direct(const std::string& path, std::uint64_t size)
+    bool is_trusted(const TargetFile& target, const ManifestFile& file) const
     {
-        FileDescriptor target;
-        try {
-            target = create(path, O_DIRECT);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::file_open) {
-                throw;
-            }
-            target = create(path);
-        }
-        ::fallocate(target.get(),
-                    0,
-                    0,
-                    static_cast<off_t>(size)); // fewer pieces; of no consequence when it cannot
-        resize(target, path, size);
-        return target;
+        return state_.options.reuse == Reuse::times && target.size() == file.size &&
+               target.mtime() == file.mtime &&
+               file.mtime < state_.manifest.header.copy_time - kTimeMargin;
     }
 
-    // Falls back to the page cache for good where the stretch or the filesystem does not suit
-    // direct writes.
-    static void write_direct(const FileDescriptor& target,
-                             ByteView bytes,
-                             std::uint64_t offset,
-                             const std::string& path)
+    void count(const PlacedBytes& placed) const
     {
-        const bool is_aligned =
-            reinterpret_cast<std::uintptr_t>(bytes.data()) % Buffer::kAlignment == 0 &&
-            bytes.size() % Buffer::kAlignment == 0 && offset % Buffer::kAlignment == 0;
-        if (is_aligned) {
-            const ssize_t count =
-                ::pwrite(target.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-            if (count == static_cast<ssize_t>(bytes.size())) {
-                return;
-            }
-        }
-        ::fcntl(target.get(),
-                F_SETFL,
-                ::fcntl(target.get(), F_GETFL) &
-                    ~O_DIRECT); // NOLINT(cppcoreguidelines-pro-type-vararg)
-        pwrite_fully(target.get(), bytes, offset, path);
+        state_.compared += placed.compared;
+        state_.kept += placed.kept;
+        state_.fetched += placed.fetched;
     }
 
     void place_file(const ManifestFile& file)
     {
-        // Without PG_VERSION nobody can connect to a database that was left out, and DROP DATABASE
-        // still works.
-        const bool is_zeroed = state_.layout.is_zeroed(file.path);
-        if (is_zeroed && file_name(file.path) == "PG_VERSION") {
+        const std::string path = state_.layout.physical_path(file.path);
+        if (state_.layout.is_zeroed(file.path)) {
+            place_zeros(path, file);
             return;
         }
-        const std::string path = state_.layout.physical_path(file.path);
-        FileDescriptor target = create(path);
-        if (is_zeroed && file_name(file.path) != "pg_filenode.map") {
-            resize(target, path, file.size);
-        } else if (file.content == ContentKind::whole) {
-            write_whole(target, path, file);
+        std::optional<TargetFile> target = open_existing(path);
+        const bool was_there = target.has_value();
+        PlacedBytes placed;
+        if (was_there && is_trusted(*target, file)) {
+            placed.kept = file.size;
         } else if (file.content == ContentKind::paged) {
-            const PageMap map = read_map(file);
-            write_pages(target, path, file, map, 0, file.size);
-            resize(target, path, file.size);
+            placed = place_pages(path, file, target);
+        } else {
+            placed = place_whole(path, file, target);
         }
-        finish(target, path, file);
+        count(placed);
         state_.progress.add(file.size);
+        finish(*target, file, file.mtime);
+        log_placed(path, file, was_there ? outcome(*target, file, placed.fetched) : "");
     }
 
-    static void resize(const FileDescriptor& target, const std::string& path, std::uint64_t size)
+    // A later backup must not take them for the files that the manifest means.
+    void place_zeros(const std::string& path, const ManifestFile& file)
     {
-        if (::ftruncate(target.get(), static_cast<off_t>(size)) != 0) {
-            raise_errno(ErrorCode::file_write, errno, fmt::format("set the size of '{}'", path));
+        std::optional<TargetFile> target = open_existing(path);
+        if (target) {
+            target->resize(0);
+        } else {
+            target = TargetFile::create(path);
         }
+        target->resize(file.size);
+        state_.progress.add(file.size);
+        finish(*target, file, std::nullopt);
+        log_placed(path, file, " zeroed");
     }
 
-    void
-    write_whole(const FileDescriptor& target, const std::string& path, const ManifestFile& file)
+    PlacedBytes place_pages(const std::string& path,
+                            const ManifestFile& file,
+                            std::optional<TargetFile>& target)
+    {
+        const FilePages pages = placer_.find(file);
+        const std::uint32_t present = target ? fit(*target, file, pages) : 0;
+        if (!target) {
+            target = TargetFile::create(path);
+        }
+        return placer_.place(*target, file.path, pages, {0, pages.count(), present});
+    }
+
+    // Cuts off what is too much; gives how many whole pages are on the disk.
+    static std::uint32_t
+    fit(const TargetFile& target, const ManifestFile& file, const FilePages& pages)
+    {
+        if (target.size() > file.size) {
+            target.resize(file.size);
+        }
+        return static_cast<std::uint32_t>(std::min(target.size(), file.size) / pages.page_size());
+    }
+
+    PlacedBytes place_whole(const std::string& path,
+                            const ManifestFile& file,
+                            std::optional<TargetFile>& target)
+    {
+        PlacedBytes placed;
+        if (target && target->size() == file.size) {
+            placed.compared = file.size;
+            if (file.content == ContentKind::empty || digest_of(*target) == file.digest) {
+                placed.kept = file.size;
+                return placed;
+            }
+        }
+        if (!target) {
+            target = TargetFile::create(path);
+        } else if (target->size() > file.size) {
+            target->resize(file.size);
+        }
+        write_whole(*target, file);
+        placed.fetched = file.size;
+        return placed;
+    }
+
+    codec::Digest128 digest_of(const TargetFile& target)
     {
         digest_.reset();
+        window_.resize(std::min<std::uint64_t>(kDigestWindow, target.size()));
+        for (std::uint64_t at = 0; at < target.size();) {
+            const std::size_t size = target.read(at, window_.span());
+            if (size == 0) {
+                break;
+            }
+            digest_.update(window_.view().first(size));
+            at += size;
+        }
+        return digest_.finish();
+    }
+
+    void write_whole(const TargetFile& target, const ManifestFile& file)
+    {
+        digest_.reset();
+        std::uint64_t at = 0;
         for (const Extent& extent : file.extents) {
             const ByteView bytes = data_.read(extent);
             digest_.update(bytes);
-            write_fully(target.get(), bytes, path);
+            target.write(at, bytes);
+            at += bytes.size();
         }
-        if (digest_.finish() != file.digest) {
+        if (file.content == ContentKind::whole && digest_.finish() != file.digest) {
             raise(ErrorCode::checksum,
                   "file '{}' in the repository does not have the digest it was stored with",
                   file.path);
         }
     }
 
-    PageMap read_map(const ManifestFile& file)
+    void open_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
     {
-        map_bytes_.clear();
-        for (const Extent& extent : file.extents) {
-            map_bytes_.append(maps_.read(extent));
+        shared.file = open_existing(path);
+        shared.was_there = shared.file.has_value();
+        if (shared.was_there && is_trusted(*shared.file, file)) {
+            return;
         }
-        PageMap map =
-            repository::decode_page_map(map_bytes_, fmt::format("the page map of '{}'", file.path));
-        if (std::uint64_t{map.file_pages} * map.page_size != file.size || !map.is_dense) {
-            raise(ErrorCode::format, "the page map of '{}' does not fit the file", file.path);
-        }
-        for (const Extent& extent : map.extents) {
-            if (extent.pack >= state_.manifest.packs.size()) {
-                raise(ErrorCode::format, "the page map of '{}' names an unknown pack", file.path);
-            }
-        }
-        return map;
-    }
-
-    // Writes the pages from byte `begin` to `end` of the file; both are borders of extents or the
-    // file's end.
-    void write_pages(const FileDescriptor& target,
-                     const std::string& path,
-                     const ManifestFile& file,
-                     const PageMap& map,
-                     std::uint64_t begin,
-                     std::uint64_t end)
-    {
-        std::uint64_t at = 0;
-        for (const Extent& extent : map.extents) {
-            if (at >= end) {
-                break;
-            }
-            if (at >= begin) {
-                const ByteView pages = data_.read(extent);
-                check_pages(pages, file, map, at);
-                write_direct(target, pages, at, path);
-            }
-            at += extent.size;
-        }
-    }
-
-    void check_pages(ByteView pages,
-                     const ManifestFile& file,
-                     const PageMap& map,
-                     std::uint64_t at) const
-    {
-        const codec::PageHashKey& key = state_.repository.page_hash_key();
-        for (std::size_t done = 0; done < pages.size(); done += map.page_size) {
-            const std::size_t number = (at + done) / map.page_size;
-            if (codec::page_hash(pages.subspan(done, map.page_size), key) != map.hashes[number]) {
-                raise(ErrorCode::checksum,
-                      "page {} of file '{}' in the repository is not the page that was backed up",
-                      number,
-                      file.path);
-            }
+        shared.pages = placer_.find(file);
+        if (shared.was_there) {
+            shared.present = fit(*shared.file, file, shared.pages);
+        } else {
+            shared.file = TargetFile::create_direct(path, file.size);
         }
     }
 
@@ -321,57 +264,83 @@ private:
     {
         SharedTarget& shared = state_.shared.at(unit.large_file);
         const std::string path = state_.layout.physical_path(file.path);
-        std::call_once(shared.opened, [&] {
-            shared.map = read_map(file);
-            shared.file = create_direct(path, file.size);
-        });
-        const std::uint64_t begin = unit.part * kPartSize;
-        const std::uint64_t end = std::min(begin + kPartSize, file.size);
-        write_pages(shared.file, path, file, shared.map, begin, end);
+        std::call_once(shared.opened, [&] { open_shared(shared, path, file); });
+        const std::uint64_t begin = unit.part * kPlacePartSize;
+        const std::uint64_t end = std::min(begin + kPlacePartSize, file.size);
+        PlacedBytes placed;
+        if (const std::uint32_t page_size = shared.pages.page_size(); page_size == 0) {
+            placed.kept = end - begin;
+        } else {
+            placed = placer_.place(*shared.file,
+                                   file.path,
+                                   shared.pages,
+                                   {static_cast<std::uint32_t>(begin / page_size),
+                                    static_cast<std::uint32_t>(end / page_size),
+                                    shared.present});
+        }
+        count(placed);
         state_.progress.add(end - begin);
+        shared.fetched += placed.fetched;
         if (--shared.parts_left == 0) {
-            finish(shared.file, path, file);
-            shared.map = {};
+            finish_shared(shared, path, file);
         }
     }
 
-    void finish(FileDescriptor& target, const std::string& path, const ManifestFile& file)
+    void finish_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
     {
-        const auto [uid, gid] = state_.options.owner(file.user, file.group);
-        if (uid != ~0U && ::fchown(target.get(), uid, gid) != 0) {
-            raise_errno(ErrorCode::file_owner, errno, fmt::format("set the owner of '{}'", path));
+        finish(*shared.file, file, file.mtime);
+        log_placed(path, file, shared.was_there ? outcome(*shared.file, file, shared.fetched) : "");
+        shared.pages = {};
+    }
+
+    void finish(TargetFile& target,
+                const ManifestFile& file,
+                const std::optional<UnixNanoseconds>& mtime) const
+    {
+        const auto [user, group] = state_.options.owner(file.user, file.group);
+        target.finish({.user = user, .group = group, .mode = file.mode, .mtime = mtime});
+    }
+
+    // What is said of a file that was there.
+    std::string
+    outcome(const TargetFile& target, const ManifestFile& file, std::uint64_t fetched) const
+    {
+        if (is_trusted(target, file)) {
+            return " exists and matches size/time";
         }
-        if (::fchmod(target.get(), file.mode) != 0) {
-            raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", path));
-        }
-        const timespec time{file.mtime / 1000000000, file.mtime % 1000000000};
-        const timespec times[2] = {time, time};
-        ::futimens(target.get(), times); // of no consequence when it fails
-        target.close(path);
-        log::detail("restore file {} ({}, {:.2f}%)",
+        return fetched == 0 && target.size() == file.size
+                   ? " exists and matches backup"
+                   : fmt::format(" exists, {} fetched", format_size(fetched));
+    }
+
+    void
+    log_placed(const std::string& path, const ManifestFile& file, const std::string& outcome) const
+    {
+        log::detail("restore file {} ({}, {:.2f}%){}",
                     path,
                     format_size(file.size),
-                    state_.progress.percent());
+                    state_.progress.percent(),
+                    outcome);
     }
 
     PlaceState& state_;
-    repository::PackReader maps_;
     repository::PackReader data_;
+    PagePlacer placer_;
     codec::Xxh3Stream digest_;
-    Buffer map_bytes_;
+    Buffer window_;
 };
 
 } // namespace
 
-void place_files(const PlaceOptions& options,
-                 const repository::Repository& repository,
-                 const Manifest& manifest,
-                 const RestoreLayout& layout,
-                 const std::vector<std::string>& skip,
-                 Progress& progress)
+PlaceReport place_files(const PlaceOptions& options,
+                        const repository::Repository& repository,
+                        const Manifest& manifest,
+                        const RestoreLayout& layout,
+                        const std::vector<std::string>& skip,
+                        Progress& progress)
 {
     PlaceState state(options, repository, manifest, layout, progress);
-    state.plan = make_plan(manifest, layout, skip);
+    state.plan = plan_placing(manifest, layout, skip);
     for (const PlaceUnit& unit : state.plan.units) {
         if (unit.is_large) {
             ++state.shared[unit.large_file].parts_left;
@@ -382,6 +351,7 @@ void place_files(const PlaceOptions& options,
         PlaceWorker(state).run(token);
         log::set_process_number(0);
     });
+    return {state.compared, state.kept, state.fetched};
 }
 
 Buffer read_small_file(const repository::Repository& repository,

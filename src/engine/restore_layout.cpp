@@ -352,7 +352,13 @@ bool RestoreLayout::is_zeroed(std::string_view path) const
         return false;
     }
     const auto database = postgres::database_of_path(path);
-    return database && zeroed_databases_.contains(*database);
+    return database && zeroed_databases_.contains(*database) &&
+           file_name(path) != "pg_filenode.map";
+}
+
+bool RestoreLayout::is_left_out(std::string_view path) const
+{
+    return file_name(path) == "PG_VERSION" && is_zeroed(path);
 }
 
 } // namespace pgstrata::engine

@@ -2,16 +2,11 @@
 #include "pgstrata/engine/restore_target.hpp"
 
 #include "pgstrata/log/log.hpp"
-#include "pgstrata/postgres/control_file.hpp"
-#include "pgstrata/util/cancel.hpp"
-#include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -25,12 +20,6 @@ bool exists(const std::string& path)
 {
     struct stat status {};
     return ::lstat(path.c_str(), &status) == 0;
-}
-
-bool is_link(const std::string& path)
-{
-    struct stat status {};
-    return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
 }
 
 void make_directories(const std::string& path)
@@ -96,22 +85,23 @@ void check_separate(const std::vector<std::string>& roots)
     }
 }
 
-// A directory that must be empty or forced, if it is there.
-void check_root(const std::string& root, bool is_forced)
+// A directory, if it is there.
+void check_root(const std::string& root, bool may_hold_files)
 {
     if (!exists(root)) {
         return;
     }
     check_rights(root);
-    if (!is_forced && !is_empty(root)) {
+    if (!may_hold_files && !is_empty(root)) {
         throw Error(ErrorCode::path_not_empty,
                     fmt::format("unable to restore to path '{}' because it contains files", root),
-                    "empty it, choose another path, or use --force to replace what is there");
+                    "empty it, choose another path, or use --delta or --force to replace what "
+                    "is there");
     }
 }
 
 // The same for the file that a link will lead to.
-void check_linked_file(const std::string& path, bool is_forced)
+void check_linked_file(const std::string& path, bool may_be_there)
 {
     const std::string directory = parent_path(path);
     if (exists(directory) && ::access(directory.c_str(), W_OK | X_OK) != 0) {
@@ -119,50 +109,11 @@ void check_linked_file(const std::string& path, bool is_forced)
     }
     struct stat status {};
     const bool is_there = ::lstat(path.c_str(), &status) == 0;
-    if (is_there && (!is_forced || S_ISDIR(status.st_mode))) {
+    if (is_there && (!may_be_there || S_ISDIR(status.st_mode))) {
         throw Error(ErrorCode::file_exists,
                     fmt::format("unable to restore file '{}' because it exists", path),
-                    "remove it, choose another place for the link, or use --force to replace it");
-    }
-}
-
-void remove_file(const std::string& path)
-{
-    if (::unlink(path.c_str()) == 0) {
-        sync_directory(parent_path(path));
-    } else if (errno != ENOENT && errno != ENOTDIR) {
-        raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", path));
-    }
-}
-
-// Removes what is in a directory; the directory itself stays.
-void clear_directory(const std::string& path, const std::vector<std::string>& keep)
-{
-    std::error_code failure;
-    std::vector<fs::directory_entry> entries;
-    for (auto entry = fs::directory_iterator(path, failure);
-         !failure && entry != fs::directory_iterator();
-         entry.increment(failure)) {
-        entries.push_back(*entry);
-    }
-    if (failure) {
-        raise_errno(ErrorCode::path_open, failure.value(), fmt::format("list '{}'", path));
-    }
-    for (const fs::directory_entry& entry : entries) {
-        check_cancelled();
-        const std::string child = entry.path().string();
-        if (std::ranges::find(keep, entry.path().filename().string()) != keep.end()) {
-            continue;
-        }
-        if (entry.is_directory() && !entry.is_symlink()) {
-            clear_directory(child, {});
-            if (::rmdir(child.c_str()) != 0 && errno != EBUSY) {
-                raise_errno(
-                    ErrorCode::path_remove, errno, fmt::format("remove directory '{}'", child));
-            }
-        } else if (::unlink(child.c_str()) != 0) {
-            raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", child));
-        }
+                    "remove it, choose another place for the link, or use --delta or --force to "
+                    "replace it");
     }
 }
 
@@ -180,27 +131,32 @@ void check_not_running(const std::string& data_directory)
     }
 }
 
-void prepare_roots(const RestoreLayout& layout, bool is_forced)
+ReplaceOptions prepare_roots(const RestoreLayout& layout, ReplaceOptions options)
 {
     const std::vector<std::string> roots = layout.roots();
     const std::string& data_directory = roots.front();
-    if (is_forced && !exists(join_path(data_directory, "PG_VERSION")) &&
+    if ((options.is_forced || options.is_delta) &&
+        !exists(join_path(data_directory, "PG_VERSION")) &&
         !exists(join_path(data_directory, kRestoreMarker))) {
-        log::warn("--force is ignored: neither PG_VERSION nor {} is in '{}', so it does not look "
-                  "like a cluster",
+        log::warn("{} ignored: neither PG_VERSION nor {} is in '{}', so it does not look like a "
+                  "cluster",
+                  !options.is_delta    ? "--force is"
+                  : !options.is_forced ? "--delta is"
+                                       : "--delta and --force are",
                   kRestoreMarker,
                   data_directory);
-        is_forced = false;
+        options = {};
     }
+    const bool may_hold_files = options.is_forced || options.is_delta;
     // All are looked at before any is made.
     check_separate(roots);
     std::vector<std::string> directories = roots;
     for (const std::string& root : roots) {
-        check_root(root, is_forced);
+        check_root(root, may_hold_files);
     }
     for (const RestoredLink& link : layout.links()) {
         if (!link.is_directory) {
-            check_linked_file(link.target, is_forced);
+            check_linked_file(link.target, may_hold_files);
             directories.push_back(parent_path(link.target));
         }
     }
@@ -209,31 +165,7 @@ void prepare_roots(const RestoreLayout& layout, bool is_forced)
             make_directories(directory);
         }
     }
-}
-
-void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& keep)
-{
-    const std::vector<std::string> roots = layout.roots();
-    // The old cluster's, which a link may hide, and the one that would be found in the new place.
-    const std::string old_directory =
-        join_path(roots.front(), parent_path(postgres::kControlFilePath));
-    remove_file(is_link(old_directory) ? old_directory
-                                       : join_path(roots.front(), postgres::kControlFilePath));
-    remove_file(layout.physical_path(postgres::kControlFilePath));
-    for (const RestoredLink& link : layout.links()) {
-        if (!link.is_directory) {
-            remove_file(link.target);
-        }
-    }
-    // What shows that force may be used here goes last, so that a clearing that is cut off can be
-    // repeated.
-    const std::array<std::string, 2> signs = {"PG_VERSION", std::string(kRestoreMarker)};
-    std::vector<std::string> keep_longer = keep;
-    keep_longer.insert(keep_longer.end(), std::begin(signs), std::end(signs));
-    for (const std::string& root : roots) {
-        clear_directory(root, root == roots.front() ? keep_longer : std::vector<std::string>());
-    }
-    clear_directory(roots.front(), keep);
+    return options;
 }
 
 } // namespace pgstrata::engine

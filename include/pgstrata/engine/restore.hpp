@@ -23,14 +23,21 @@ struct RestoreOptions {
     repository::RecoveryTarget target;
     RecoverySettings settings; // target_timeline is filled in by the restore
     bool is_forced = false;
+    // What is right on the disk is kept. With is_forced, files with the manifest's size and time
+    // are taken to be right unread.
+    bool is_delta = false;
     std::size_t workers = 1;
 };
 
 struct RestoreReport {
     std::string label;
     unsigned repo_index = 1;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0;          // of all files
+    std::uint64_t bytes_compared = 0; // read from the disk
+    std::uint64_t bytes_kept = 0;     // were on the disk already
+    std::uint64_t bytes_fetched = 0;  // written from the repository; without pg_control
     std::uint64_t files = 0;
+    bool is_delta = false; // the option counted
 };
 
 // Rebuilds a data directory. Everything that can be checked is checked before the target is

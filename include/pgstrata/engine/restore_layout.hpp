@@ -47,10 +47,18 @@ public:
     // The directories that must be empty or ours: the data directory first, then the targets of
     // directory links. For a tablespace it is the version's own directory in it.
     std::vector<std::string> roots() const;
+    // "PG_15_202209061": the one directory in a tablespace that is ours.
+    const std::string& tablespace_version_directory() const noexcept
+    {
+        return tablespace_version_directory_;
+    }
     // The place of a path of the manifest on this host, without links.
     std::string physical_path(std::string_view path) const;
-    // Files of databases that are left out are restored as zeros.
+    // Files of databases that were not chosen are restored as zeros, all but pg_filenode.map.
     bool is_zeroed(std::string_view path) const;
+    // PG_VERSION of such a database is not restored: without it nobody can connect there, and DROP
+    // DATABASE still works.
+    bool is_left_out(std::string_view path) const;
     bool has_zeroed_databases() const noexcept { return !zeroed_databases_.empty(); }
     const std::unordered_set<std::uint32_t>& zeroed_databases() const noexcept
     {
@@ -64,7 +72,7 @@ private:
     void check_overlaps() const;
 
     std::string data_directory_;
-    std::string tablespace_version_directory_; // PG_15_202209061
+    std::string tablespace_version_directory_;
     std::vector<RestoredLink> links_;
     std::vector<repository::ManifestLink> plain_;
     std::unordered_set<std::uint32_t> zeroed_databases_;

@@ -1,128 +1,33 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
-#include "unit/engine/copied_backup.hpp"
-
-#include "pgstrata/engine/place.hpp"
-#include "pgstrata/repository/page_map.hpp"
+#include "unit/engine/place_fixture.hpp"
 
 #include <catch2/catch.hpp>
-
-#include <sys/stat.h>
 
 #include <mutex>
 #include <set>
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
-using pgstrata::test::CopiedBackup;
+using pgstrata::test::HandMadeChain;
 using pgstrata::test::HasCode;
+using pgstrata::test::kMebibyte;
 using pgstrata::test::kRestoreStanza;
+using pgstrata::test::Placing;
 using pgstrata::test::random_text;
 using pgstrata::test::TemporaryDirectory;
 namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kMebibyte = std::size_t{1} << 20U;
-
-struct Fixture : CopiedBackup {
-    Fixture() { layout_options.data_directory = target.path(); }
-
-    RestoreLayout layout() const { return {layout_options, manifest}; }
-
-    void place(std::size_t workers = 1)
-    {
-        for (const auto& each : manifest.files) {
-            fs::create_directories(fs::path(target / each.path).parent_path());
-        }
-        PlaceOptions options;
-        options.stanza = kRestoreStanza;
-        options.workers = workers;
-        options.owner = [](std::uint16_t, std::uint16_t) { return std::pair(~0U, ~0U); };
-        Progress progress(total(), [&](std::uint64_t, std::uint64_t now) { reported = now; });
-        place_files(options, *repository, manifest, layout(), skip, progress);
-        done = progress.done();
-    }
-
-    std::uint64_t total() const
-    {
-        std::uint64_t total = 0;
-        for (const auto& each : manifest.files) {
-            total += each.size;
-        }
-        return total;
-    }
-
-    std::string placed(const std::string& path) const
-    {
-        return read_text_file(target / path, std::size_t{1} << 30U);
-    }
-
-    void check_same(const std::string& path) const
-    {
-        CAPTURE(path);
-        // Not CHECK_THAT: nobody wants to see megabytes.
-        CHECK((placed(path) == read_text_file(source / path, std::size_t{1} << 30U)));
-    }
-
-    TemporaryDirectory target;
-    LayoutOptions layout_options;
-    std::vector<std::string> skip;
-    std::uint64_t reported = 0;
-    std::uint64_t done = 0;
-};
-
 std::uint64_t disk_bytes(const std::string& path)
 {
-    struct stat status {};
-    REQUIRE(::stat(path.c_str(), &status) == 0);
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+    return static_cast<std::uint64_t>(test::status_of(path).st_blocks) * 512;
 }
-
-// A relation file whose pages a test puts into frames itself.
-struct HandMadePages : Fixture {
-    HandMadePages()
-        : packs(*repository, kRestoreStanza, manifest.header.label, std::uint64_t{64} << 20U),
-          packer(packs, manifest, 8192, {})
-    {
-        test::HandMadeManifest empty;
-        manifest.directories = empty.manifest.directories;
-        manifest.names = empty.manifest.names;
-        manifest.directories.push_back({"base/5", 0700, 0, 0});
-    }
-
-    // Adds pages as one frame to the map.
-    void add_pages(std::string_view pages)
-    {
-        map.extents.push_back(packer.add_frame(as_bytes(pages)));
-        for (std::size_t at = 0; at < pages.size(); at += map.page_size) {
-            map.hashes.push_back(codec::page_hash(as_bytes(pages.substr(at, map.page_size)),
-                                                  repository->page_hash_key()));
-        }
-        map.file_pages += static_cast<std::uint32_t>(pages.size() / map.page_size);
-    }
-
-    void finish(std::uint64_t size)
-    {
-        repository::ManifestFile file;
-        file.path = "base/5/16384";
-        file.size = size;
-        file.mode = 0600;
-        file.content = repository::ContentKind::paged;
-        manifest.files = {file};
-        packer.add_map(0, map);
-        packer.finish();
-        manifest.packs = packs.finished();
-    }
-
-    repository::PackSet packs;
-    FramePacker packer;
-    repository::PageMap map;
-};
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "what is placed equals what was copied", "[place]")
+TEST_CASE_METHOD(Placing, "what is placed equals what was copied", "[place]")
 {
     add("PG_VERSION", "15\n");
     add("empty", "");
@@ -146,7 +51,7 @@ TEST_CASE_METHOD(Fixture, "what is placed equals what was copied", "[place]")
     CHECK(reported == total());
 }
 
-TEST_CASE_METHOD(Fixture, "mode and time of a file come back", "[place]")
+TEST_CASE_METHOD(Placing, "mode and time of a file come back", "[place]")
 {
     add("script", "text");
     add("base/5/16384", random_text(2 * kMebibyte, 1));
@@ -154,15 +59,13 @@ TEST_CASE_METHOD(Fixture, "mode and time of a file come back", "[place]")
     file("script").mode = 0751;
     file("base/5/16384").mtime = 1234567890'987654321;
     place();
-    struct stat status {};
-    REQUIRE(::stat((target / "script").c_str(), &status) == 0);
-    CHECK((status.st_mode & 07777U) == 0751);
-    REQUIRE(::stat((target / "base/5/16384").c_str(), &status) == 0);
-    CHECK(status.st_mtim.tv_sec == 1234567890);
-    CHECK(status.st_mtim.tv_nsec == 987654321);
+    CHECK((test::status_of(target / "script").st_mode & 07777U) == 0751);
+    const auto time = test::status_of(target / "base/5/16384").st_mtim;
+    CHECK(time.tv_sec == 1234567890);
+    CHECK(time.tv_nsec == 987654321);
 }
 
-TEST_CASE_METHOD(Fixture, "files to skip are not touched", "[place][bug-37]")
+TEST_CASE_METHOD(Placing, "files to skip are not touched", "[place][bug-37]")
 {
     add("postgresql.auto.conf", "new");
     add("other", "new");
@@ -175,7 +78,7 @@ TEST_CASE_METHOD(Fixture, "files to skip are not touched", "[place][bug-37]")
     CHECK_FALSE(fs::exists(target / "global/pg_control"));
 }
 
-TEST_CASE_METHOD(Fixture, "workers share a large file", "[place][bug-41]")
+TEST_CASE_METHOD(Placing, "workers share a large file", "[place][bug-41]")
 {
     add("base/5/16384", random_text(35 * kMebibyte + 8192, 1));
     add("base/5/16385", random_text(16 * kMebibyte, 2));
@@ -188,7 +91,7 @@ TEST_CASE_METHOD(Fixture, "workers share a large file", "[place][bug-41]")
     CHECK(done == total());
 }
 
-TEST_CASE_METHOD(HandMadePages,
+TEST_CASE_METHOD(HandMadeChain,
                  "frames may lie across the borders between workers' parts",
                  "[place][bug-41]")
 {
@@ -197,12 +100,13 @@ TEST_CASE_METHOD(HandMadePages,
     for (std::size_t at = 0; at < pages.size(); at += kOdd) {
         add_pages(std::string_view(pages).substr(at, kOdd));
     }
-    finish(pages.size());
+    finish_map(pages.size() / 8192);
+    finish_file(pages.size());
     place(3);
     CHECK((placed("base/5/16384") == pages));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(Placing,
                  "a changed byte in a pack is found and the file named",
                  "[place][bug-12][bug-58]")
 {
@@ -233,7 +137,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK_THROWS_WITH(place(), Catch::Contains(row.path));
 }
 
-TEST_CASE_METHOD(Fixture, "a file with another digest is refused by name", "[place][bug-41]")
+TEST_CASE_METHOD(Placing, "a file with another digest is refused by name", "[place][bug-41]")
 {
     add("pg_xact/0000", random_text(8192, 1));
     add("pg_xact/0001", random_text(8192, 2));
@@ -258,7 +162,7 @@ TEST_CASE_METHOD(Fixture, "a file with another digest is refused by name", "[pla
     CHECK_THROWS_WITH(place(), Catch::Contains("pg_xact/0001"));
 }
 
-TEST_CASE_METHOD(HandMadePages,
+TEST_CASE_METHOD(HandMadeChain,
                  "pages in another order than they were copied in are refused",
                  "[place][bug-41]")
 {
@@ -266,43 +170,45 @@ TEST_CASE_METHOD(HandMadePages,
     add_pages(random_text(size, 1));
     add_pages(random_text(size, 2));
     std::swap(map.extents[0], map.extents[1]);
-    finish(2 * size);
+    finish_map(2 * size / 8192);
+    finish_file(2 * size);
     CHECK_THROWS_MATCHES(place(), Error, HasCode(ErrorCode::checksum));
     CHECK_THROWS_WITH(place(), Catch::Contains("page 0 of file 'base/5/16384'"));
 }
 
-TEST_CASE_METHOD(HandMadePages, "a page map that does not fit is refused", "[place][bug-41]")
+TEST_CASE_METHOD(HandMadeChain, "a page map that does not fit is refused", "[place][bug-41]")
 {
     const std::size_t size = GENERATE(4U, 200U) * std::size_t{8192};
     add_pages(random_text(size / 2, 1));
     add_pages(random_text(size / 2, 2));
+    std::size_t pages = size / 8192;
     SECTION("too short")
     {
-        finish(size + 8192);
+        finish_map(pages++);
     }
     SECTION("too long")
     {
-        finish(size - 8192);
+        finish_map(pages--);
     }
     SECTION("of an unknown pack")
     {
         map.extents[0].pack = 7;
-        finish(size);
+        finish_map(pages);
     }
     SECTION("of some pages only")
     {
         map.is_dense = false;
-        map.file_pages += 1;
         for (std::uint32_t page = 0; page < map.hashes.size(); ++page) {
             map.numbers.push_back(page + 1);
         }
-        finish(size + 8192);
+        finish_map(++pages);
     }
+    finish_file(pages * 8192);
     CHECK_THROWS_MATCHES(place(2), Error, HasCode(ErrorCode::format));
     CHECK_THROWS_WITH(place(), Catch::Contains("base/5/16384"));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(Placing,
                  "databases that are left out become zeros that take no room",
                  "[place][bug-38]")
 {
@@ -317,6 +223,9 @@ TEST_CASE_METHOD(Fixture,
     add("base/16385/1259", random_text(8192, 4));
     manifest.databases = {{16384, "shop", false}, {16385, "forum", false}};
     store_files();
+    for (auto& each : manifest.files) {
+        each.mtime = 1234567890'000000000;
+    }
     layout_options.db_exclude = {"shop"};
     place(2);
     for (const std::string path : {"base/16384/", "pg_tblspc/16400/PG_15_202209061/16384/"}) {
@@ -327,12 +236,14 @@ TEST_CASE_METHOD(Fixture,
         CHECK((placed(path + "1260") == std::string(8192, '\0')));
         CHECK(fs::file_size(target / (path + "1261")) == 0);
         CHECK(disk_bytes(target / (path + "1259")) < kMebibyte);
+        CHECK(test::status_of(target / (path + "1259")).st_mtim.tv_sec > 1234567890);
+        CHECK(test::status_of(target / (path + "pg_filenode.map")).st_mtim.tv_sec == 1234567890);
     }
     check_same("base/16385/PG_VERSION");
     check_same("base/16385/1259");
 }
 
-TEST_CASE_METHOD(Fixture, "owners are asked for with the places of their names", "[place]")
+TEST_CASE_METHOD(Placing, "owners are asked for with the places of their names", "[place]")
 {
     add("one", "1");
     add("base/5/16384", random_text(2 * kMebibyte, 1));
@@ -357,7 +268,7 @@ TEST_CASE_METHOD(Fixture, "owners are asked for with the places of their names",
     CHECK(asked.size() == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "a link in the place of a file is not followed", "[place][bug-52]")
+TEST_CASE_METHOD(Placing, "a link in the place of a file is not followed", "[place][bug-52]")
 {
     const std::size_t size = GENERATE(std::size_t{8192}, 2 * kMebibyte);
     add("base/5/16384", random_text(size, 1));
@@ -369,7 +280,7 @@ TEST_CASE_METHOD(Fixture, "a link in the place of a file is not followed", "[pla
     CHECK(placed("elsewhere") == "precious");
 }
 
-TEST_CASE_METHOD(Fixture, "a missing pack fails the placing of its files", "[place][bug-3]")
+TEST_CASE_METHOD(Placing, "a missing pack fails the placing of its files", "[place][bug-3]")
 {
     add("base/5/16384", random_text(2 * kMebibyte, 1));
     store_files();
@@ -377,7 +288,7 @@ TEST_CASE_METHOD(Fixture, "a missing pack fails the placing of its files", "[pla
     CHECK_THROWS_MATCHES(place(3), Error, HasCode(ErrorCode::file_missing));
 }
 
-TEST_CASE_METHOD(Fixture, "a small file is read whole and checked", "[place]")
+TEST_CASE_METHOD(Placing, "a small file is read whole and checked", "[place]")
 {
     add("base/5/16384", random_text(8192, 1));
     store_files();

@@ -2,6 +2,7 @@
 #include "support/matchers.hpp"
 #include "unit/engine/restore_fixture.hpp"
 
+#include "pgstrata/engine/restore_clean.hpp"
 #include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/util/cancel.hpp"
 
@@ -58,7 +59,8 @@ struct Fixture {
 
     void check_refused(bool is_forced, ErrorCode code) const
     {
-        CHECK_THROWS_MATCHES(prepare_roots(*layout, is_forced), Error, HasCode(code));
+        CHECK_THROWS_MATCHES(
+            prepare_roots(*layout, {.is_forced = is_forced}), Error, HasCode(code));
     }
 
     TemporaryDirectory base;
@@ -87,7 +89,7 @@ TEST_CASE_METHOD(Fixture, "a server that runs is left alone", "[restore_target][
 
 TEST_CASE_METHOD(Fixture, "what is missing is made", "[restore_target]")
 {
-    prepare_roots(*layout, GENERATE(false, true));
+    prepare_roots(*layout, {.is_forced = GENERATE(false, true)});
     CHECK(names_below(base.path()) == "data etc ts wal");
     CHECK(names_below(base / "ts") == "PG_15_202209061");
     CHECK(names_below(base / "etc").empty());
@@ -99,7 +101,7 @@ TEST_CASE_METHOD(Fixture, "empty directories are taken as they are", "[restore_t
     fs::create_directories(data);
     fs::create_directories(base / "wal");
     write_text_file(base / "ts/PG_14_202107181/5/16384", "another version's");
-    prepare_roots(*layout, false);
+    prepare_roots(*layout, {});
     CHECK(names_below(base / "ts") == "PG_14_202107181 PG_15_202209061");
     clear_roots(*layout, {});
     CHECK(fs::exists(base / "ts/PG_14_202107181/5/16384"));
@@ -130,7 +132,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(read_text_file(base / "etc/demo.conf") == "precious");
 
     make_cluster();
-    prepare_roots(*layout, true);
+    prepare_roots(*layout, {.is_forced = true});
     clear_roots(*layout, {});
     CHECK(names_below(base / "etc").empty());
 }
@@ -155,14 +157,14 @@ TEST_CASE_METHOD(Fixture,
     {
         write_text_file(data + "/PG_VERSION", "15");
         check_refused(false, ErrorCode::path_not_empty);
-        prepare_roots(*layout, true);
+        prepare_roots(*layout, {.is_forced = true});
         CHECK_THAT(warnings.text(), !Catch::Contains("force"));
     }
     SECTION("the marker")
     {
         write_text_file(data + "/" + std::string(kRestoreMarker), "");
         check_refused(false, ErrorCode::path_not_empty);
-        prepare_roots(*layout, true);
+        prepare_roots(*layout, {.is_forced = true});
         CHECK_THAT(warnings.text(), !Catch::Contains("force"));
     }
     CHECK(read_text_file(data + "/precious") == "precious");
@@ -277,7 +279,7 @@ TEST_CASE("a data directory behind a link is cleared and stays behind it", "[res
     LayoutOptions options;
     options.data_directory = base / "data";
     const RestoreLayout layout(options, HandMadeManifest().manifest);
-    prepare_roots(layout, true);
+    prepare_roots(layout, {.is_forced = true});
     clear_roots(layout, {});
     CHECK(fs::is_symlink(base / "data"));
     CHECK(names_below(base / "real").empty());
@@ -317,7 +319,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK_THROWS_MATCHES(clear_roots(*layout, {}), Error, HasCode(ErrorCode::path_open));
     CHECK(names_below(data) == sign);
     fs::rename(base / "away", base / "wal");
-    prepare_roots(*layout, true);
+    prepare_roots(*layout, {.is_forced = true});
     clear_roots(*layout, {});
     CHECK(names_below(data).empty());
     CHECK(names_below(base / "wal").empty());

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/restore_layout.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// A run of small files (positions in PlacePlan::small), or a part of one large file.
+struct PlaceUnit {
+    std::uint32_t begin = 0;
+    std::uint32_t end = 0;
+    std::uint32_t large_file = 0;
+    std::uint32_t part = 0;
+    bool is_large = false;
+};
+
+// Parts of large files have this many bytes.
+inline constexpr std::uint64_t kPlacePartSize = std::uint64_t{16} << 20U;
+
+struct PlacePlan {
+    std::vector<std::uint32_t> small; // positions in the manifest, ordered by where their bytes are
+    std::vector<PlaceUnit> units;     // the largest files first
+};
+
+// Files to skip (paths) and those that the layout leaves out are not in the plan.
+PlacePlan plan_placing(const repository::Manifest& manifest,
+                       const RestoreLayout& layout,
+                       const std::vector<std::string>& skip);
+
+} // namespace pgstrata::engine

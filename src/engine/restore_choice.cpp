@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/restore_choice.hpp"
+
+#include "pgstrata/engine/cluster_check.hpp"
+#include "pgstrata/engine/wal_window.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <algorithm>
+
+namespace pgstrata::engine {
+
+namespace {
+
+using repository::BackupSummary;
+using repository::RecoveryType;
+using repository::Repository;
+
+class BackupChoice : NonCopyable {
+public:
+    BackupChoice(const RestoreOptions& options, const std::vector<RestoreSource>& sources)
+        : options_(options), sources_(sources)
+    {
+    }
+
+    ChosenBackup choose()
+    {
+        std::string failures;
+        for (const RestoreSource& source : sources_) {
+            try {
+                if (choose_backup_in(source)) {
+                    log::info("repo{}: restore backup set {}, recovery will start at {}",
+                              source.index,
+                              chosen_.summary.label,
+                              format_local_time(chosen_.summary.start_time));
+                    return std::move(chosen_);
+                }
+            } catch (const Error& error) {
+                if (sources_.size() == 1 || error.code() == ErrorCode::backup_set_invalid) {
+                    throw;
+                }
+                log::warn("repo{}: [{:03}] {}", source.index, error.exit_status(), error.what());
+                failures += fmt::format(
+                    "\nrepo{}: [{:03}] {}", source.index, error.exit_status(), error.what());
+            }
+        }
+        raise_no_backup(failures);
+    }
+
+private:
+    [[noreturn]] void raise_no_backup(const std::string& failures) const
+    {
+        if (!options_.set.empty()) {
+            throw Error(ErrorCode::backup_set_invalid,
+                        fmt::format("backup set {} is not valid{}", options_.set, failures),
+                        "info lists the backups that can be restored");
+        }
+        const bool has_target =
+            options_.target.type == RecoveryType::time || options_.target.type == RecoveryType::lsn;
+        throw Error(ErrorCode::backup_set_invalid,
+                    has_target
+                        ? fmt::format("unable to find backup set with a stop before target '{}'{}",
+                                      options_.settings.target,
+                                      failures)
+                        : fmt::format("no backup set found to restore{}", failures),
+                    has_target ? "choose a later target, or a backup of another repository" : "");
+    }
+
+    // A backup would fit if it were not for the timeline that was asked for.
+    void check_timeline_is_the_reason(const std::vector<BackupSummary>& backups) const
+    {
+        repository::RecoveryTarget target = options_.target;
+        target.follow = repository::RecoveryTarget::Follow::newest;
+        if (options_.target.follow == repository::RecoveryTarget::Follow::number &&
+            repository::choose_backup(backups, target, chosen_.tree) != nullptr) {
+            throw Error(ErrorCode::db_mismatch,
+                        fmt::format("timeline {} cannot be reached from any backup that fits",
+                                    options_.target.timeline),
+                        "is its history file in the archive? without --target-timeline the newest "
+                        "one is taken");
+        }
+    }
+
+    bool choose_backup_in(const RestoreSource& source)
+    {
+        const Repository& repository = *source.repository;
+        const repository::Cluster cluster = current_cluster(repository, options_.stanza);
+        const auto backups = repository::list_backups(
+            repository, options_.stanza, repository::warn_of_unreadable_backup);
+        chosen_.tree = read_timeline_tree(repository, options_.stanza, cluster.id);
+        const BackupSummary* chosen = nullptr;
+        if (options_.set.empty()) {
+            chosen = repository::choose_backup(backups, options_.target, chosen_.tree);
+            if (chosen == nullptr) {
+                check_timeline_is_the_reason(backups);
+            }
+            if (chosen != nullptr && chosen->archive_id != cluster.id) {
+                throw Error(
+                    ErrorCode::backup_set_invalid,
+                    fmt::format("the latest backup set {} is from a prior version of PostgreSQL",
+                                chosen->label),
+                    "was a backup taken after the upgrade? specify --set to restore an older "
+                    "backup");
+            }
+        } else {
+            const auto found = std::ranges::find(backups, options_.set, &BackupSummary::label);
+            chosen = found != backups.end() ? &*found : nullptr;
+        }
+        if (chosen == nullptr) {
+            return false;
+        }
+        chosen_.summary = *chosen;
+        chosen_.repository = &repository;
+        chosen_.repo_index = source.index;
+        chosen_.cluster = find_cluster();
+        if (chosen_.cluster.id != cluster.id) {
+            chosen_.tree = read_timeline_tree(repository, options_.stanza, chosen_.cluster.id);
+        }
+        return true;
+    }
+
+    repository::Cluster find_cluster() const
+    {
+        const auto clusters = repository::list_clusters(*chosen_.repository, options_.stanza);
+        const auto found =
+            std::ranges::find(clusters, chosen_.summary.archive_id, &repository::Cluster::id);
+        if (found == clusters.end()) {
+            raise(ErrorCode::file_missing,
+                  "the archive does not know the cluster {} that backup {} is of",
+                  repository::to_string(chosen_.summary.archive_id),
+                  chosen_.summary.label);
+        }
+        return *found;
+    }
+
+    const RestoreOptions& options_;
+    const std::vector<RestoreSource>& sources_;
+    ChosenBackup chosen_;
+};
+
+} // namespace
+
+ChosenBackup choose_restored_backup(const RestoreOptions& options,
+                                    const std::vector<RestoreSource>& sources)
+{
+    return BackupChoice(options, sources).choose();
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/target_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace pgstrata::engine {
+
+namespace {
+
+constexpr unsigned kReadWrite = S_IRUSR | S_IWUSR;
+
+struct stat status_of(const FileDescriptor& file, const std::string& path)
+{
+    struct stat status {};
+    if (::fstat(file.get(), &status) != 0) {
+        raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path));
+    }
+    return status;
+}
+
+UnixNanoseconds mtime_of(const struct stat& status)
+{
+    return status.st_mtim.tv_sec * UnixNanoseconds{1000000000} + status.st_mtim.tv_nsec;
+}
+
+bool is_aligned(ByteView bytes, std::uint64_t offset)
+{
+    return reinterpret_cast<std::uintptr_t>(bytes.data()) % Buffer::kAlignment == 0 &&
+           bytes.size() % Buffer::kAlignment == 0 && offset % Buffer::kAlignment == 0;
+}
+
+FileDescriptor create_file(const std::string& path, int flags = 0)
+{
+    return open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | flags, kReadWrite);
+}
+
+void remove_file(const std::string& path)
+{
+    if (::unlink(path.c_str()) != 0) {
+        raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", path));
+    }
+}
+
+} // namespace
+
+TargetFile::TargetFile(FileDescriptor file, std::string path)
+    : file_(std::move(file)), path_(std::move(path))
+{
+}
+
+TargetFile TargetFile::create(const std::string& path)
+{
+    return {create_file(path), path};
+}
+
+TargetFile TargetFile::create_direct(const std::string& path, std::uint64_t size)
+{
+    FileDescriptor file;
+    try {
+        file = create_file(path, O_DIRECT);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::file_open) {
+            throw;
+        }
+        file = create_file(path);
+    }
+    // Fewer pieces; of no consequence when it cannot.
+    ::fallocate(file.get(), 0, 0, static_cast<off_t>(size));
+    TargetFile target(std::move(file), path);
+    target.resize(size);
+    return target;
+}
+
+std::optional<TargetFile> TargetFile::open_existing(const std::string& path)
+{
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) != 0) {
+        if (errno != ENOENT) {
+            raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path));
+        }
+        return std::nullopt;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return std::nullopt;
+    }
+    const bool is_ours = ::geteuid() == 0 || status.st_uid == ::geteuid();
+    if (!is_ours || status.st_nlink > 1) {
+        remove_file(path);
+        return std::nullopt;
+    }
+    // Whatever mode it is to have, it gets it in the end.
+    if ((status.st_mode & kReadWrite) != kReadWrite) {
+        ::chmod(path.c_str(), (status.st_mode & 07777U) | kReadWrite);
+    }
+    TargetFile target(open_file(path, O_RDWR | O_NOFOLLOW), path);
+    status = status_of(target.file_, path);
+    target.size_ = static_cast<std::uint64_t>(status.st_size);
+    target.mtime_ = mtime_of(status);
+    return target;
+}
+
+std::size_t TargetFile::read(std::uint64_t offset, MutableBytes out) const
+{
+    return pread_fully(file_.get(), out, offset, path_);
+}
+
+// Falls back to the page cache for good where the stretch or the filesystem does not suit direct
+// writes.
+void TargetFile::write(std::uint64_t offset, ByteView bytes) const
+{
+    if (is_aligned(bytes, offset)) {
+        const ssize_t count =
+            ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (count == static_cast<ssize_t>(bytes.size())) {
+            return;
+        }
+    }
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+    ::fcntl(file_.get(), F_SETFL, ::fcntl(file_.get(), F_GETFL) & ~O_DIRECT);
+    pwrite_fully(file_.get(), bytes, offset, path_);
+}
+
+void TargetFile::resize(std::uint64_t size) const
+{
+    if (::ftruncate(file_.get(), static_cast<off_t>(size)) != 0) {
+        raise_errno(ErrorCode::file_write, errno, fmt::format("set the size of '{}'", path_));
+    }
+}
+
+void TargetFile::finish(const FileAttributes& attributes)
+{
+    const struct stat now = status_of(file_, path_);
+    const bool is_given_away =
+        attributes.user != ~0U && (now.st_uid != attributes.user || now.st_gid != attributes.group);
+    if (is_given_away && ::fchown(file_.get(), attributes.user, attributes.group) != 0) {
+        raise_errno(ErrorCode::file_owner, errno, fmt::format("set the owner of '{}'", path_));
+    }
+    // Giving a file away may take bits from its mode.
+    const bool has_mode = !is_given_away && (now.st_mode & 07777U) == attributes.mode;
+    if (!has_mode && ::fchmod(file_.get(), attributes.mode) != 0) {
+        raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", path_));
+    }
+    if (attributes.mtime && *attributes.mtime != mtime_of(now)) {
+        const timespec time{*attributes.mtime / 1000000000, *attributes.mtime % 1000000000};
+        const std::array<timespec, 2> times = {time, time};
+        ::futimens(file_.get(), times.data()); // of no consequence when it fails
+    }
+    file_.close(path_);
+}
+
+} // namespace pgstrata::engine

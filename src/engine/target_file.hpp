@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace pgstrata::engine {
+
+struct FileAttributes {
+    std::uint32_t user = ~0U; // ~0U leaves user and group as they are
+    std::uint32_t group = ~0U;
+    std::uint32_t mode = 0600;              // permission bits
+    std::optional<UnixNanoseconds> mtime{}; // none leaves it as the writing made it
+};
+
+// A file that a restore writes, opened for reading and writing. Links in its place are not
+// followed. Several threads may read and write different stretches.
+class TargetFile {
+public:
+    // A new file; what a regular file in its place held is gone.
+    static TargetFile create(const std::string& path);
+    // The same for a large file, which is written past the page cache where the filesystem can:
+    // everything is synced at the end anyway, and copying it into the cache first costs more than
+    // all the rest of a restore.
+    static TargetFile create_direct(const std::string& path, std::uint64_t size);
+    // The regular file that is there, if it may be changed in place. One that may not (it has other
+    // names, or belongs to somebody else) is removed, so that a new one can take its place.
+    static std::optional<TargetFile> open_existing(const std::string& path);
+
+    const std::string& path() const noexcept { return path_; }
+    // As they were when the file was opened.
+    std::uint64_t size() const noexcept { return size_; }
+    UnixNanoseconds mtime() const noexcept { return mtime_; }
+
+    // Returns fewer bytes only at the end of the file.
+    std::size_t read(std::uint64_t offset, MutableBytes out) const;
+    void write(std::uint64_t offset, ByteView bytes) const;
+    void resize(std::uint64_t size) const;
+    // Sets what is not so yet and closes the file.
+    void finish(const FileAttributes& attributes);
+
+private:
+    TargetFile(FileDescriptor file, std::string path);
+
+    FileDescriptor file_;
+    std::string path_;
+    std::uint64_t size_ = 0;
+    UnixNanoseconds mtime_ = 0;
+};
+
+} // namespace pgstrata::engine
