@@ -361,8 +361,7 @@ void ConfigBuilder::check_support()
 
 void ConfigBuilder::check_support_of(const OptionRow& row, unsigned index, const Value& value) const
 {
-    const bool only_tunes = (row.tuned_commands & command_bit(config_.command_->id)) != 0;
-    if (row.support != Support::refused || only_tunes || is_default(row, index, value)) {
+    if (row.support != Support::refused || is_default(row, index, value)) {
         return;
     }
     // The option that this one depends on says better what is missing.
@@ -394,8 +393,7 @@ void ConfigBuilder::check_support_of(const OptionRow& row, unsigned index, const
 
 void ConfigBuilder::note_tuning(const OptionRow& row, unsigned index, const Value& value)
 {
-    const bool only_tunes = (row.tuned_commands & command_bit(config_.command_->id)) != 0;
-    if ((row.support == Support::tunes || only_tunes) && !is_default(row, index, value)) {
+    if (row.support == Support::tunes && !is_default(row, index, value)) {
         config_.notes_.push_back(
             fmt::format("option '{}' is accepted and has no effect", display_name(row, index)));
     }

@@ -138,14 +138,12 @@ std::string values_of(const Config& config, const OptionRow& row, const CommandR
     return text.empty() ? text : " [" + text + "]";
 }
 
-std::string support_of(const OptionRow& row, const CommandRow& command)
+std::string support_of(const OptionRow& row)
 {
     if (row.support == Support::built || !row.built_values.empty()) {
         return {};
     }
-    const bool only_tunes =
-        row.support == Support::tunes || (row.tuned_commands & command_bit(command.id)) != 0;
-    return only_tunes ? " (accepted, has no effect)" : " (not supported yet)";
+    return row.support == Support::tunes ? " (accepted, has no effect)" : " (not supported yet)";
 }
 
 std::string render_commands()
@@ -180,7 +178,7 @@ std::string render_command(const Config& config, const CommandRow& command)
             if (is_shown(row, command) && chapter_of(row) == chapter) {
                 lines += in_column("--" + std::string(row.name),
                                    kOptionColumn,
-                                   std::string(row.meaning) + support_of(row, command) +
+                                   std::string(row.meaning) + support_of(row) +
                                        values_of(config, row, command));
             }
         }
@@ -226,7 +224,7 @@ std::string render_option(const Config& config, const CommandRow& command, const
                                    command.name,
                                    row.name,
                                    wrap(row.meaning, 0),
-                                   support_of(row, command));
+                                   support_of(row));
     const auto add = [&](std::string_view title, const std::string& value) {
         if (!value.empty()) {
             text += fmt::format("{}: {}\n", title, value);

@@ -137,16 +137,13 @@ std::string describe_validity(const OptionRow& row)
 
 std::string support_of(const OptionRow& row)
 {
-    if (row.support == Support::built || !row.built_values.empty()) {
+    if (!row.built_values.empty()) {
         return {};
     }
     if (row.support == Support::tunes) {
         return "Accepted, has no effect.";
     }
-    return row.tuned_commands == 0
-               ? "Not supported yet."
-               : fmt::format("Not supported yet; for {} accepted without effect.",
-                             list_commands(row.tuned_commands));
+    return row.support == Support::refused ? "Not supported yet." : "";
 }
 
 void add_line(std::string& page, std::string_view title, std::string_view text)

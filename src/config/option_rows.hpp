@@ -127,10 +127,6 @@ public:
     {
         return changed([=](OptionRow& row) { row.built_values = values; });
     }
-    constexpr Row tunes_for(std::uint32_t mask) const
-    {
-        return changed([=](OptionRow& row) { row.tuned_commands = mask; });
-    }
     constexpr Row of(Group owner) const
     {
         return changed([=](OptionRow& row) { row.group = owner; });

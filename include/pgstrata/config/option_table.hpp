@@ -96,8 +96,7 @@ struct OptionRow {
     Support support = Support::built;
     std::string_view
         built_values; // "posix|cifs": values that are built though `support` says otherwise
-    std::uint32_t tuned_commands = 0; // commands for which a refused option only tunes
-    std::string_view meaning;         // one sentence, for help and the man page
+    std::string_view meaning; // one sentence, for help and the man page
 };
 
 constexpr std::uint32_t command_bit(Command command) noexcept

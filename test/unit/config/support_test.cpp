@@ -38,8 +38,7 @@ TEST_CASE("asynchronous archiving, a queue limit and a point in time of the stor
     const Words arguments =
         GENERATE(Words{"archive-push", "--stanza=m", "w", "--archive-async"},
                  Words{"archive-push", "--stanza=m", "w", "--archive-push-queue-max=1GB"},
-                 Words{"info", "--repo=1", "--repo-target-time=2026-01-01 00:00:00"},
-                 Words{"restore", "--stanza=m", "--pg1-path=/pg", "--delta"});
+                 Words{"info", "--repo=1", "--repo-target-time=2026-01-01 00:00:00"});
 
     CHECK(host.fail(arguments).code() == ErrorCode::feature_not_supported);
 }
@@ -49,7 +48,6 @@ TEST_CASE("the default of a refused option is accepted", "[config]")
     ConfigHost host;
 
     CHECK_NOTHROW(host.load({"archive-push", "--stanza=m", "w", "--no-archive-async"}));
-    CHECK_NOTHROW(host.load({"restore", "--stanza=m", "--pg1-path=/pg", "--no-delta"}));
     CHECK_NOTHROW(host.load(backup_with({"--no-backup-standby", "--repo1-type=posix"})));
     CHECK_NOTHROW(host.load(backup_with({"--repo1-type=cifs"})));
 }
@@ -95,10 +93,8 @@ TEST_CASE("options that only tune are noted once when they are not at their defa
                  Case{"repo1-hardlink=y", "repo1-hardlink"},
                  Case{"tcp-keep-alive-count=3", "tcp-keep-alive-count"},
                  Case{"sck-keep-alive=n", "sck-keep-alive"},
-                 Case{"resume=n", "resume"},
                  Case{"protocol-timeout=40m", "protocol-timeout"},
-                 Case{"job-retry=3", "job-retry"},
-                 Case{"delta=y", "delta"});
+                 Case{"job-retry=3", "job-retry"});
 
     const config::Config config = host.load(backup_with({"--" + option}));
 
@@ -111,11 +107,9 @@ TEST_CASE("options at their default are not noted, however they are written", "[
     ConfigHost host;
 
     const config::Config config = host.load(backup_with({"--buffer-size=1024k",
-                                                         "--resume",
                                                          "--repo1-bundle",
                                                          "--repo1-block=y",
                                                          "--protocol-timeout=1860",
-                                                         "--no-delta",
                                                          "--compress-type=zst"}));
 
     CHECK(config.notes().empty());
