@@ -147,33 +147,35 @@ InfoBackupDetails read_details(const repository::Repository& repository,
 }
 
 // A backup that cannot be read does not hide the others.
+void add_problem(const Error& error, InfoRepository& repo)
+{
+    repo.status = InfoStatus::other;
+    repo.problem += (repo.problem.empty() ? "" : "\n") + describe(error);
+}
+
 void add_backup(const Source& source,
                 const std::string& stanza,
                 const Query& query,
-                const std::string& label,
+                repository::BackupSummary summary,
                 InfoRepository& repo)
 {
-    try {
-        auto summary = repository::read_summary(*source.repository, stanza, label);
-        if (!summary) {
-            return;
-        }
-        repo.status = repo.status == InfoStatus::no_backup ? InfoStatus::ok : repo.status;
-        const bool is_asked_for =
-            (query.label.empty() || query.label == label) &&
-            (query.type.empty() || query.type == repository::to_string(summary->type));
-        if (!is_asked_for) {
-            return;
-        }
-        InfoBackup backup{.repo_key = source.key, .summary = std::move(*summary)};
-        if (!query.label.empty()) {
-            backup.details = read_details(*source.repository, stanza, label);
-        }
-        repo.backups.push_back(std::move(backup));
-    } catch (const Error& error) {
-        repo.status = InfoStatus::other;
-        repo.problem += (repo.problem.empty() ? "" : "\n") + describe(error);
+    repo.status = repo.status == InfoStatus::no_backup ? InfoStatus::ok : repo.status;
+    const bool is_asked_for =
+        (query.label.empty() || query.label == summary.label) &&
+        (query.type.empty() || query.type == repository::to_string(summary.type));
+    if (!is_asked_for) {
+        return;
     }
+    InfoBackup backup{.repo_key = source.key, .summary = std::move(summary)};
+    if (!query.label.empty()) {
+        try {
+            backup.details = read_details(*source.repository, stanza, backup.summary.label);
+        } catch (const Error& error) {
+            add_problem(error, repo);
+            return;
+        }
+    }
+    repo.backups.push_back(std::move(backup));
 }
 
 void read_stanza(const Source& source,
@@ -204,8 +206,12 @@ void read_stanza(const Source& source,
         return;
     }
     repo.status = InfoStatus::no_backup;
-    for (const std::string& label : repository::list_labels(*source.repository, stanza)) {
-        add_backup(source, stanza, query, label, repo);
+    auto backups = repository::list_backups(
+        *source.repository, stanza, [&](const std::string&, const Error& error) {
+            add_problem(error, repo);
+        });
+    for (repository::BackupSummary& summary : backups) {
+        add_backup(source, stanza, query, std::move(summary), repo);
     }
     if (repo.status == InfoStatus::ok && !query.label.empty() && repo.backups.empty()) {
         repo.status = InfoStatus::missing_backup;

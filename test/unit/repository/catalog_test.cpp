@@ -147,6 +147,25 @@ TEST_CASE("a damaged summary is an error, not an absent backup",
         list_backups(*memory.repository, kStanza), Error, HasCode(ErrorCode::checksum));
 }
 
+TEST_CASE("a damaged summary does not hide the other backups from those who ask for them",
+          "[repository][catalog][bug-47]")
+{
+    const MemoryRepository memory;
+    const std::string next = "20261122-020000F";
+    write_summary(*memory.repository, kStanza, sample_summary());
+    write_summary(*memory.repository, kStanza, sample_summary(next));
+    memory.flip(summary_path(kStanza, kLabel), 20);
+    std::vector<std::string> told;
+    const auto backups = list_backups(
+        *memory.repository, kStanza, [&](const std::string& label, const Error& error) {
+            told.push_back(label);
+            CHECK(error.code() == ErrorCode::checksum);
+        });
+    REQUIRE(backups.size() == 1);
+    CHECK(backups[0].label == next);
+    CHECK(told == std::vector<std::string>{kLabel});
+}
+
 TEST_CASE("a summary with impossible members is refused", "[repository][catalog][bug-54]")
 {
     const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
