@@ -16,6 +16,7 @@ add_executable(integration
   integration/main_path_test.cpp
   integration/offline_backup_test.cpp
   integration/repository_files_test.cpp
+  integration/restore_delta_test.cpp
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
   integration/secrets_test.cpp

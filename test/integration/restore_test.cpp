@@ -41,7 +41,7 @@ TEST_CASE("a restore into a directory that holds something is refused and touche
     fs::create_directory(target);
     write_file(target + "/precious", "x");
     const auto* option =
-        GENERATE("", "--force"); // which does not trust a directory without PG_VERSION
+        GENERATE("", "--force", "--delta"); // which do not trust a directory without PG_VERSION
     CAPTURE(option);
     std::vector<std::string> arguments{"restore", "--pg1-path=" + target};
     if (*option != '\0') {
