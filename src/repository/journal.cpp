@@ -395,7 +395,7 @@ void remove_journals(const Repository& repository, std::string_view stanza, std:
     std::vector<std::string> names;
     storage.list(directory, [&](const storage::EntryInfo& entry) { names.push_back(entry.name); });
     for (const std::string& name : names) {
-        storage.remove(directory + "/" + name);
+        storage.remove(fmt::format("{}/{}", directory, name));
     }
     storage.remove_directory(directory);
 }

@@ -160,7 +160,10 @@ std::unique_ptr<PackReader::Frame> PackReader::take_room()
         frames_.erase(frames_.begin());
         cached_ -= room->raw.size();
     }
-    return room ? std::move(room) : std::make_unique<Frame>();
+    if (!room) {
+        room = std::make_unique<Frame>();
+    }
+    return room;
 }
 
 PackReader::Frame& PackReader::read_frame(const Extent& extent)
