@@ -5,6 +5,8 @@
 #   SIZE=3000     megabytes of data, roughly: pgbench tables and a jsonb table with an index
 #   RUNS=3        runs of each backup and restore
 #   PUSHES=15     WAL segments for archive-push and archive-get
+#   TABLES=20000  small tables of the last part
+#   ONLY=...      parts to run, of: full chain small push summary (all)
 #   WORKERS=2     process-max of both, threads of zstd
 #   PEER=...      the other program (pgbackrest of the distribution)
 #   PGSTRATA=...  our program (build/release/pgstrata, built first)
@@ -13,7 +15,8 @@
 # blocks when its version can.
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
-size=${SIZE:-3000} runs=${RUNS:-3} pushes=${PUSHES:-15} workers=${WORKERS:-2}
+size=${SIZE:-3000} runs=${RUNS:-3} pushes=${PUSHES:-15} workers=${WORKERS:-2} tables=${TABLES:-20000}
+only=${ONLY:-full chain small push summary}
 peer=${PEER:-/usr/bin/pgbackrest}
 
 # As root: install, build, and go on as user postgres, since the server refuses root.
@@ -47,6 +50,7 @@ say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
 sql() { "$pg/psql" -XAtq -v ON_ERROR_STOP=1 -c "$1"; }
 stop_server() { [ ! -e "$data/postmaster.pid" ] || "$pg/pg_ctl" -D "$data" -m immediate -w stop >/dev/null || true; }
 trap stop_server EXIT
+: >"$dir/archiving"
 
 tool() { # WHO: the program
     if [ "$1" = peer ]; then echo "$peer"; else echo "$dir/bin/pgstrata"; fi
@@ -101,15 +105,13 @@ fsync = off
 archive_mode = on
 archive_command = '$dir/bin/archive %p pgstrata pgbackrest'
 CONF
-    # The cluster archives to every repository: a backup waits for its WAL in its own. Both programs look
-    # for their name in archive_command.
-    printf '#!/bin/bash\nset -e\n[ -e "%s" ] || exit 0\n' "$dir/archiving" >"$dir/bin/archive"
-    for who in pgstrata peer; do
-        for variant in plain encrypted; do
-            printf '"%s" ' $(call "$who" "$variant" archive-push) >>"$dir/bin/archive"
-            echo '"$1"' >>"$dir/bin/archive"
-        done
-    done
+    # WAL goes to the repository whose backup is measured, since that waits for it. Both programs look for
+    # their name in archive_command.
+    cat >"$dir/bin/archive" <<ARCHIVE
+#!/bin/bash
+read -r who variant program <"$dir/archiving" || exit 0
+exec "\$program" "--config=$dir/\$who-\$variant.conf" --stanza=main archive-push "\$1"
+ARCHIVE
     chmod +x "$dir/bin/archive"
     "$pg/pg_ctl" -D "$data" -l "$dir/server.log" -w start >/dev/null
     say "loading pgbench tables of scale $scale and $rows documents"
@@ -129,18 +131,135 @@ measured() { # WHAT WHO COMMAND...
     "${measure[@]}" run "$results" "$what" "$who" -- "$@"
 }
 
-one_backup() { # WHO VARIANT
-    local command label target=$dir/restored
-    mapfile -t command < <(call "$1" "$2" backup --type=full --no-expire-auto)
-    measured "full backup, $2" "$1" "${command[@]}"
+is_wanted() { # PART
+    [[ " $only " = *" $1 "* ]]
+}
+
+measured_backup() { # WHAT WHO VARIANT TYPE
+    local command label
+    echo "$2 $3 $(tool "$2")" >"$dir/archiving"
+    mapfile -t command < <(call "$2" "$3" backup "--type=$4" --no-expire-auto)
+    measured "$1" "$2" "${command[@]}"
     # shellcheck disable=SC2012 # labels are plain names
-    label=$(ls "$dir/$1-$2/repository/backup/main" | grep -E '^[0-9]{8}-[0-9]{6}F$' | tail -n 1)
-    "${measure[@]}" note "$results" "full backup, $2" "$1" \
-        "$(du -s --apparent-size -B1 "$dir/$1-$2/repository/backup/main/$label" | cut -f1)"
-    mkdir -m 700 "$target"
-    mapfile -t command < <(call "$1" "$2" restore "--pg1-path=$target")
-    measured "restore, $2" "$1" "${command[@]}"
-    rm -rf "$target"
+    label=$(ls -t "$dir/$2-$3/repository/backup/main" | grep -E '^[0-9]{8}-[0-9]{6}F' | head -n 1)
+    "${measure[@]}" note "$results" "$1" "$2" \
+        "$(du -s --apparent-size -B1 "$dir/$2-$3/repository/backup/main/$label" | cut -f1)"
+}
+
+measured_restore() { # WHAT WHO VARIANT ARGUMENT...: into $dir/restored
+    local what=$1 who=$2 variant=$3 command
+    shift 3
+    mkdir -p -m 700 "$dir/restored"
+    mapfile -t command < <(call "$who" "$variant" restore "--pg1-path=$dir/restored" "$@")
+    measured "$what" "$who" "${command[@]}"
+}
+
+one_backup() { # WHO VARIANT
+    measured_backup "full backup, $2" "$1" "$2" full
+    measured_restore "restore, $2" "$1" "$2"
+    rm -rf "$dir/restored"
+}
+
+# Both in turn, the first in every other run the second.
+in_turn() { # RUN COMMAND ARGUMENT...: WHO is the command's second word
+    local run=$1 command=$2 who order=(pgstrata peer)
+    shift 2
+    ((run % 2)) || order=(peer pgstrata)
+    for who in "${order[@]}"; do
+        "$command" "$who" "$@"
+    done
+}
+
+backup_of() { # WHO WHAT VARIANT TYPE
+    measured_backup "$2" "$1" "$3" "$4"
+}
+
+# One page in a hundred of the largest table gets a changed row, at random places.
+change_one_percent() {
+    sql "UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid IN (
+             SELECT 1 + floor(random() * 61 * pages)::int FROM (
+                 SELECT pg_relation_size('pgbench_accounts') / 8192 AS pages) AS size,
+             LATERAL generate_series(1, size.pages / 100))"
+    sql "CHECKPOINT"
+}
+
+# Writes garbage over one page in a hundred of the largest files.
+damage_one_percent() {
+    "${measure[@]}" damage "$dir/restored/base" 100
+}
+
+restore_of() { # WHO WHAT...: a chain, the same again over it, and over damage
+    measured_restore "restore of full + 3 incr" "$1" chain
+    measured_restore "restore --delta, identical" "$1" chain --delta
+    damage_one_percent
+    measured_restore "restore --delta, 1 % damaged" "$1" chain --delta
+    rm -rf "$dir/restored"
+}
+
+one_chain() { # RUN
+    in_turn "$1" backup_of "full before the incr" chain full
+    in_turn "$1" backup_of "incr, nothing changed" chain incr
+    change_one_percent
+    in_turn "$1" backup_of "incr, 1 % of pages changed" chain incr
+    change_one_percent
+    in_turn "$1" backup_of "incr, 1 % of pages changed" chain incr
+    in_turn "$1" restore_of
+}
+
+make_small_tables() {
+    say "making $tables small tables"
+    sql "DO \$\$ BEGIN FOR i IN 1..$tables LOOP
+             EXECUTE format('CREATE TABLE small_%s (a int, b text)', i);
+             EXECUTE format('INSERT INTO small_%s SELECT g, md5(g::text) FROM generate_series(1, 20) AS g', i);
+             IF i % 500 = 0 THEN COMMIT; END IF;
+         END LOOP; END \$\$"
+    sql "CHECKPOINT"
+}
+
+one_small() { # RUN
+    in_turn "$1" backup_of "full, $tables small tables" small full
+    sql "DO \$\$ BEGIN FOR i IN 1..$tables BY 100 LOOP
+             EXECUTE format('UPDATE small_%s SET a = a + 1', i); END LOOP; END \$\$"
+    sql "CHECKPOINT"
+    in_turn "$1" backup_of "incr, $tables small tables" small incr
+}
+
+# PostgreSQL 17 has WAL summaries, and the peer of the distribution does not know it: ours beside ours.
+summary_part() {
+    local pg17=/opt/pg17/bin label command
+    [ -x "$pg17/initdb" ] || { say "SKIPPED: no PostgreSQL 17 for WAL summaries"; return 0; }
+    stop_server
+    data=$dir/data17
+    "$pg17/initdb" -D "$data" -U postgres -A trust -k --no-sync >/dev/null
+    cat >>"$data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$dir'
+port = $PGPORT
+shared_buffers = 256MB
+max_wal_size = 4GB
+fsync = off
+summarize_wal = on
+archive_mode = on
+archive_command = '$dir/bin/pgstrata --config=$dir/pgstrata-summary.conf --stanza=main archive-push %p'
+CONF
+    configure pgstrata summary
+    "$pg17/pg_ctl" -D "$data" -l "$dir/server17.log" -w start >/dev/null
+    mapfile -t command < <(call pgstrata summary stanza-create)
+    "${command[@]}"
+    "$pg/pgbench" -i -q -s "$((size / 15))" 2>/dev/null
+    mapfile -t command < <(call pgstrata summary backup --type=full)
+    "${command[@]}"
+    for _ in $(seq "$runs"); do
+        for tracking in summary scan; do
+            change_one_percent
+            mapfile -t command < <(call pgstrata summary backup --type=incr "--change-tracking=$tracking")
+            measured "incr by $tracking, 17" pgstrata "${command[@]}"
+            # shellcheck disable=SC2012
+            label=$(ls -t "$dir/pgstrata-summary/repository/backup/main" | head -n 1)
+            say "incr by $tracking, 17: $("$dir/bin/pgstrata" "--config=$dir/pgstrata-summary.conf" \
+                repo-get "backup/main/$label/backup.json" | grep -oE '"(read|size)": ?[0-9]+' | xargs)"
+        done
+    done
 }
 
 one_floor() {
@@ -185,31 +304,41 @@ peer_version=$("$peer" version | awk '{ print $2 }')
 passphrase=$(openssl rand -base64 48)
 make_cluster
 for who in pgstrata peer; do
-    for variant in plain encrypted push push-encrypted; do
+    for variant in plain encrypted chain small push push-encrypted; do
         configure "$who" "${variant}"
         mapfile -t command < <(call "$who" "$variant" stanza-create)
         "${command[@]}"
     done
 done
-touch "$dir/archiving"
 
 cluster_size=$(sql "SELECT pg_size_pretty(sum(pg_database_size(oid))) FROM pg_database")
 for run in $(seq "$runs"); do
     say "run $run of $runs"
     sync
     cat "$data"/base/*/* >/dev/null # the same warm cache for all
-    one_floor
-    for variant in plain encrypted; do
-        # Each goes first in turn.
-        order=(pgstrata peer)
-        ((run % 2)) || order=(peer pgstrata)
-        for who in "${order[@]}"; do
-            one_backup "$who" "$variant"
-        done
-    done
+    if is_wanted full; then
+        one_floor
+        in_turn "$run" one_backup plain
+        in_turn "$run" one_backup encrypted
+    fi
+    if is_wanted chain; then
+        one_chain "$run"
+    fi
 done
-rm "$dir/archiving"
-archive_segments
+if is_wanted push; then
+    : >"$dir/archiving"
+    archive_segments
+fi
+if is_wanted small; then
+    sql "DROP TABLE IF EXISTS document, pgbench_accounts, pgbench_branches, pgbench_tellers, pgbench_history"
+    make_small_tables
+    for run in $(seq "$runs"); do
+        one_small "$run"
+    done
+fi
+if is_wanted summary; then
+    summary_part
+fi
 
 printf '\nPostgreSQL 15, %s; %s processors, %s workers; zstd level 3; medians of %s runs and %s segments;\n' \
     "$cluster_size" "$(nproc)" "$workers" "$runs" "$pushes"

@@ -4,6 +4,7 @@
 
 measure.py run RESULTS WHAT WHO -- COMMAND...   runs it, adds a line to RESULTS
 measure.py note RESULTS WHAT WHO BYTES          adds the stored bytes of a backup
+measure.py damage DIRECTORY INTERVAL            writes over one page in INTERVAL of the large files
 measure.py table RESULTS                        prints the medians as a markdown table
 """
 import json
@@ -35,6 +36,19 @@ def run(results, what, who, command):
     with open(peak, encoding="utf-8") as file:
         memory = int(file.read().split()[-1]) * 1024
     add(results, what=what, who=who, wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=memory)
+
+
+def damage(directory, interval):
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            path = os.path.join(folder, name)
+            size = os.path.getsize(path)
+            if size < interval * 8192:
+                continue
+            with open(path, "r+b") as file:
+                for page in range(0, size // 8192, interval):
+                    file.seek(page * 8192 + 100)
+                    file.write(b"damage")
 
 
 def medians(results):
@@ -70,6 +84,8 @@ def main():
         run(arguments[1], arguments[2], arguments[3], arguments[5:])
     elif arguments[:1] == ["note"] and len(arguments) == 5:
         add(arguments[1], what=arguments[2], who=arguments[3], bytes=int(arguments[4]))
+    elif arguments[:1] == ["damage"] and len(arguments) == 3:
+        damage(arguments[1], int(arguments[2]))
     elif arguments[:1] == ["table"] and len(arguments) == 2:
         table(arguments[1])
     else:
