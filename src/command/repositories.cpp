@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/command/repositories.hpp"
 
+#include "command/s3_repository.hpp"
+
 #include "pgstrata/command/error_names.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/storage/posix.hpp"
@@ -41,6 +43,9 @@ std::string read_passphrase(const config::Config& config, unsigned index)
 
 std::unique_ptr<storage::Storage> open_storage(const config::Config& config, unsigned index)
 {
+    if (config.text("repo-type", index) == "s3") {
+        return storage::make_s3_storage(s3_options(config, index));
+    }
     // A mounted CIFS share is a directory to us: writing to it finds out what it cannot do.
     return storage::make_posix_storage({.root = config.text("repo-path", index)});
 }

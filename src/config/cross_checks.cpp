@@ -17,6 +17,35 @@ constexpr std::size_t kMostDefaultWorkers = 4;
 constexpr std::int64_t kTimeoutGap = 30000;
 constexpr std::string_view kStanzaForbidden = "/:[]= \t\r\n";
 
+// Two repositories with the same one would be in each other's way.
+std::string repository_place(const Config& config, unsigned repo)
+{
+    const std::string& type = config.text("repo-type", repo);
+    const std::string& path = config.text("repo-path", repo);
+    if (type != "s3") {
+        return path;
+    }
+    return fmt::format("s3://{}/{}{}",
+                       config.text("repo-s3-endpoint", repo),
+                       config.text("repo-s3-bucket", repo),
+                       path);
+}
+
+// A certificate for *.HOST does not match a.b.HOST.
+void check_bucket_name(const Config& config, unsigned repo)
+{
+    const std::string& bucket = config.text("repo-s3-bucket", repo);
+    if (bucket.find('.') != std::string::npos && config.text("repo-s3-uri-style", repo) == "host" &&
+        config.flag("repo-storage-verify-tls", repo)) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("bucket '{}' of repo{} has a dot, which no certificate of the "
+                                "store covers",
+                                shown(bucket),
+                                repo),
+                    fmt::format("set 'repo{}-s3-uri-style' to path", repo));
+    }
+}
+
 bool may_name_stanza(std::string_view name)
 {
     const auto is_control = [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; };
@@ -177,15 +206,18 @@ void ConfigBuilder::check_repository_paths() const
     if (!is_valid_for(*find_option("repo-path"), *config_.command_)) {
         return;
     }
-    std::map<std::string_view, unsigned> seen;
+    std::map<std::string, unsigned> seen;
     for (const unsigned repo : config_.repo_indexes_) {
-        const std::string& path = config_.text("repo-path", repo);
-        const auto [other, is_new] = seen.try_emplace(path, repo);
+        if (config_.text("repo-type", repo) == "s3") {
+            check_bucket_name(config_, repo);
+        }
+        const std::string place = repository_place(config_, repo);
+        const auto [other, is_new] = seen.try_emplace(place, repo);
         if (!is_new) {
             throw Error(
                 ErrorCode::option_invalid_value,
                 fmt::format(
-                    "repo{} and repo{} have the same path '{}'", other->second, repo, shown(path)),
+                    "repo{} and repo{} have the same path '{}'", other->second, repo, shown(place)),
                 fmt::format("set 'repo{}-path' to another directory", repo));
         }
     }

@@ -116,41 +116,42 @@ inline constexpr std::array kRepoRows = {
     integer("repo-retention-history", on(backup, expire), "", "[0..9999999]",
         "For how many days manifests of removed backups are kept; without it for ever."),
     string("repo-s3-bucket", kRepository, "",
-        "S3 bucket name.").required().old("repo-s3-bucket").depends("repo-type=s3").refused(),
+        "S3 bucket name.").required().old("repo-s3-bucket").depends("repo-type=s3"),
     string("repo-s3-endpoint", kRepository, "",
-        "S3 endpoint, optionally with scheme and port.").required().old("repo-s3-endpoint")
-        .depends("repo-type=s3").refused(),
+        "S3 endpoint, optionally with a port; without TLS only when it begins with http://.").required()
+        .old("repo-s3-endpoint").depends("repo-type=s3"),
     string("repo-s3-key", kRepository, "",
-        "S3 access key id.").secure().required().old("repo-s3-key").depends("repo-s3-key-type=shared")
-        .refused(),
+        "S3 access key id.").secure().required().old("repo-s3-key").depends("repo-s3-key-type=shared"),
     string("repo-s3-key-secret", kRepository, "",
         "S3 secret access key.").secure().required().old("repo-s3-key-secret")
-        .depends("repo-s3-key-type=shared").refused(),
+        .depends("repo-s3-key-type=shared"),
     choice("repo-s3-key-type", kRepository, "shared", "shared|auto|web-id|pod-id|process",
-        "S3 credential method.").depends("repo-type=s3").refused(),
+        "Where the S3 credentials come from: shared are in these options; auto asks the environment, the web "
+        "identity, the pod identity and the metadata service of the instance, in this order.")
+        .depends("repo-type=s3"),
     string("repo-s3-kms-key-id", kRepository, "",
-        "KMS key id for server-side encryption of uploads.").depends("repo-type=s3").refused(),
+        "KMS key id for server-side encryption of uploads.").depends("repo-type=s3"),
     list("repo-s3-process-cmd", kRepository,
         "Program plus arguments that prints temporary credentials as JSON.").required()
-        .depends("repo-s3-key-type=process").refused(),
+        .depends("repo-s3-key-type=process"),
     string("repo-s3-region", kRepository, "",
-        "S3 region used for signing.").required().old("repo-s3-region").depends("repo-type=s3").refused(),
+        "S3 region used for signing.").required().old("repo-s3-region").depends("repo-type=s3"),
     boolean("repo-s3-requester-pays", kRepository, "n",
-        "Send the requester-pays header.").depends("repo-type=s3").refused(),
+        "Send the requester-pays header.").depends("repo-type=s3"),
     string("repo-s3-role", kRepository, "",
-        "Instance role name for auto credentials; discovered when unset.").depends("repo-s3-key-type=auto")
-        .refused(),
+        "Instance role name for auto credentials; discovered when unset.").depends("repo-s3-key-type=auto"),
     string("repo-s3-service", kRepository, "s3",
-        "Service name in the SigV4 scope (s3 or s3-outposts).").depends("repo-type=s3").refused(),
+        "Service name in the SigV4 scope (s3 or s3-outposts).").depends("repo-type=s3"),
     string("repo-s3-sse-customer-key", kRepository, "",
-        "Base64 customer key for SSE-C.").secure().depends("repo-type=s3").refused(),
+        "Base64 customer key for SSE-C.").secure().depends("repo-type=s3"),
+    string("repo-s3-storage-class", kRepository, "",
+        "Storage class of new objects, such as STANDARD_IA.").depends("repo-type=s3"),
     string("repo-s3-sts-host", kRepository, "sts.amazonaws.com",
-        "STS endpoint host used for web identity.").depends("repo-s3-key-type=web-id").refused(),
+        "STS endpoint host used for web identity.").depends("repo-s3-key-type=web-id"),
     string("repo-s3-token", kRepository, "",
-        "Session token accompanying shared temporary keys.").secure().depends("repo-s3-key-type=shared")
-        .refused(),
+        "Session token accompanying shared temporary keys.").secure().depends("repo-s3-key-type=shared"),
     choice("repo-s3-uri-style", kRepository, "host", "host|path",
-        "Bucket in host name or in URL path.").depends("repo-type=s3").refused(),
+        "Bucket in host name or in URL path.").depends("repo-type=s3"),
     string("repo-sftp-host", kRepository, "",
         "SFTP server holding the repo.").required().depends("repo-type=sftp").refused(),
     string("repo-sftp-host-fingerprint", kRepository, "",
@@ -175,33 +176,35 @@ inline constexpr std::array kRepoRows = {
         "SFTP public key file.").depends("repo-type=sftp").refused(),
     string("repo-storage-ca-file", kRepository, "",
         "CA bundle for object store TLS.").old("repo-s3-ca-file,repo?-azure-ca-file,repo?-s3-ca-file")
-        .depends("repo-type=azure|gcs|s3").refused(),
+        .depends("repo-type=azure|gcs|s3"),
     path("repo-storage-ca-path", kRepository, "",
         "CA directory for object store TLS.").old("repo-s3-ca-path,repo?-azure-ca-path,repo?-s3-ca-path")
-        .depends("repo-type=azure|gcs|s3").refused(),
+        .depends("repo-type=azure|gcs|s3"),
     string("repo-storage-host", kRepository, "",
         "Connect to this host instead of the storage endpoint.")
-        .old("repo-s3-host,repo?-azure-host,repo?-s3-host").depends("repo-type=azure|s3").refused(),
+        .old("repo-s3-host,repo?-azure-host,repo?-s3-host").depends("repo-type=azure|s3"),
     integer("repo-storage-port", kRepository, "443", "[1..65535]",
-        "Object store port.").old("repo?-azure-port,repo?-s3-port").depends("repo-type=azure|s3").refused(),
+        "Object store port.").old("repo?-azure-port,repo?-s3-port").depends("repo-type=azure|s3"),
     integer("repo-storage-prefetch", kRepository, "3", "[0..1024]",
-        "Object store read requests issued ahead per reader.").depends("repo-type=azure|gcs|s3").refused(),
+        "MiB of an object that a reader from front to back gets ahead of its reading.")
+        .depends("repo-type=azure|gcs|s3"),
     size("repo-storage-read-over", kRepository, "64KiB", "[0B..1MiB]",
-        "Read through gaps up to this size rather than start a new request.")
-        .depends("repo-type=azure|gcs|s3").refused(),
+        "Gap that such a reader skips without losing what was read ahead.")
+        .depends("repo-type=azure|gcs|s3"),
     hash("repo-storage-tag", kRepository,
-        "Tags applied to every object written.").depends("repo-type=azure|gcs|s3").refused(),
+        "Tags applied to every object written.").depends("repo-type=azure|gcs|s3"),
     size("repo-storage-upload-chunk-size", kRepository, "azure=>4MiB; gcs=>4MiB; s3=>5MiB",
         "azure=>[4MiB..1GiB]; gcs=>[4MiB..1GiB]; s3=>[5MiB..1GiB]",
-        "Initial multipart/chunk size for uploads.").depends("repo-type=azure|gcs|s3").refused(),
+        "Size of the first parts of an upload; what is smaller is written in one request.")
+        .depends("repo-type=azure|gcs|s3"),
     boolean("repo-storage-verify-tls", kRepository, "y",
         "Verify the object store certificate.")
         .old("repo-s3-verify-ssl,repo?-azure-verify-tls,repo?-s3-verify-ssl,repo?-s3-verify-tls")
-        .depends("repo-type=azure|gcs|s3").refused(),
+        .depends("repo-type=azure|gcs|s3"),
     boolean("repo-symlink", on(backup, expire), "y",
         "Make links to the latest backup and to tablespaces.").depends("repo-type=posix,else=n").tunes(),
     choice("repo-type", kRepository, "posix", "azure|cifs|gcs|posix|s3|sftp",
-        "Where the repository is stored.").old("repo-type").refused().but_built("cifs"),
+        "Where the repository is stored.").old("repo-type").refused().but_built("cifs|s3"),
 };
 // clang-format on
 

@@ -55,6 +55,43 @@ TEST_CASE("two repositories with one path are refused", "[config]")
     CHECK_THAT(error.what(), Contains("same path"));
 }
 
+TEST_CASE("repositories in buckets are told apart by endpoint, bucket and path", "[config][s3]")
+{
+    ConfigHost host;
+    const auto load = [&](const std::string& second) {
+        host.write_config(
+            "[global]\nrepo1-type=s3\nrepo1-path=/r\nrepo1-s3-bucket=b\n"
+            "repo1-s3-endpoint=e\nrepo1-s3-region=x\nrepo1-s3-key-type=auto\n"
+            "repo2-type=s3\nrepo2-path=/r\nrepo2-s3-region=x\nrepo2-s3-key-type=auto\n" +
+            second);
+    };
+
+    load("repo2-s3-bucket=b\nrepo2-s3-endpoint=e\n");
+    CHECK_THAT(host.fail({"info"}).what(), Contains("same path 's3://e/b/r'"));
+    load("repo2-s3-bucket=c\nrepo2-s3-endpoint=e\n");
+    CHECK_NOTHROW(host.load({"info"}));
+    load("repo2-s3-bucket=b\nrepo2-s3-endpoint=f\nrepo3-path=/r\n");
+    CHECK_NOTHROW(host.load({"info"}));
+}
+
+TEST_CASE("a bucket with a dot does not go with certificates of hosts", "[config][s3][bug-44]")
+{
+    ConfigHost host;
+    const auto load = [&](const std::string& more) {
+        host.write_config("[global]\nrepo1-type=s3\nrepo1-s3-bucket=a.b\nrepo1-s3-endpoint=e\n"
+                          "repo1-s3-region=x\nrepo1-s3-key-type=auto\n" +
+                          more);
+    };
+
+    load("");
+    CHECK(host.fail({"info"}).code() == ErrorCode::option_invalid_value);
+    CHECK_THAT(host.fail({"info"}).hint(), Contains("repo1-s3-uri-style"));
+    load("repo1-s3-uri-style=path\n");
+    CHECK_NOTHROW(host.load({"info"}));
+    load("repo1-storage-verify-tls=n\n");
+    CHECK_NOTHROW(host.load({"info"}));
+}
+
 TEST_CASE("several repositories with paths of their own are accepted", "[config]")
 {
     ConfigHost host;

@@ -44,11 +44,12 @@ TEST_CASE("commands whose product is their output keep it pure", "[config]")
 
 TEST_CASE("the table has every option of the interface and a few of its own", "[config]")
 {
-    CHECK(config::option_table().size() == 199 + 4);
+    CHECK(config::option_table().size() == 199 + 5);
     for (const char* name : {"change-tracking",
                              "repo-cipher-pass-file",
                              "repo-cipher-pass-command",
-                             "repo-pack-size"}) {
+                             "repo-pack-size",
+                             "repo-s3-storage-class"}) {
         CHECK(config::find_option(name) != nullptr);
     }
     CHECK(config::find_option("repo1-path") == nullptr);
