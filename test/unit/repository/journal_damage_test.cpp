@@ -43,10 +43,13 @@ void put_extent(SerialWriter& out, const Extent& extent)
     out.varint(extent.size);
 }
 
-void put_file(SerialWriter& out, std::uint64_t size, const std::vector<Extent>& extents)
+void put_file(SerialWriter& out,
+              std::uint64_t size,
+              const std::vector<Extent>& extents,
+              std::string_view path = "a")
 {
     out.u8(2); // file
-    out.text("a");
+    out.text(path);
     out.varint(size);
     out.raw(codec::Digest128{});
     out.varint(extents.size());
@@ -64,13 +67,18 @@ struct Stored {
         writer.finish();
         add_record(raw, put_header);
     }
-    DurableWork work() const
+    // One frame, raw or compressed.
+    void write(ByteView bytes, codec::ZstdCompressor* compressor = nullptr) const
     {
         const std::string path = journal_path(kStanza, kLabel, 0);
         Buffer object;
         BufferSink sink(object);
-        codec::write_object(sink, {codec::ObjectKind::journal, path}, {}, raw, nullptr);
+        codec::write_object(sink, {codec::ObjectKind::journal, path}, {}, bytes, compressor);
         memory.replace(path, object);
+    }
+    DurableWork work() const
+    {
+        write(raw);
         return {*memory.repository, kStanza, kLabel, 1};
     }
     std::optional<StoredFile> find(std::uint64_t size) const
@@ -262,4 +270,41 @@ TEST_CASE("pages that cannot be are not found", "[repository][journal][bug-54]")
     });
     CHECK(stored.work().find_pages("a").empty());
     CHECK(stored.work().packs().size() == 1);
+}
+
+TEST_CASE("a journal with other records in the same places has nothing of the old ones",
+          "[repository][journal][bug-51]")
+{
+    Stored stored;
+    Buffer other;
+    other.append(stored.raw);
+    add_record(stored.raw, [&](SerialWriter& out) { put_file(out, 10, {stored.extent}); });
+    add_record(other, [&](SerialWriter& out) { put_file(out, 10, {stored.extent}, "b"); });
+    const DurableWork work = stored.work();
+    REQUIRE(work.find_file("a", 10, {}));
+    // Frames are kept at hand: those who look up for the first time see what is there now.
+    const DurableWork later = stored.work();
+    stored.write(other);
+    CHECK_FALSE(later.find_file("a", 10, {}));
+    CHECK_FALSE(later.find_file("b", 10, {}));
+}
+
+TEST_CASE("a frame that holds less than it did is not read beyond its end",
+          "[repository][journal][bug-54]")
+{
+    Stored stored;
+    for (int i = 0; i < 100; ++i) {
+        add_record(stored.raw, [&](SerialWriter& out) { put_file(out, 10, {stored.extent}); });
+    }
+    codec::ZstdCompressor compressor(1);
+    stored.write(stored.raw, &compressor);
+    const DurableWork work(*stored.memory.repository, kStanza, kLabel, 1);
+    REQUIRE(work.header());
+    const std::size_t object = stored.memory.read(journal_path(kStanza, kLabel, 0)).size();
+    // Header, frame and end frame: what the frame has stored is all that it holds now.
+    const std::size_t held = object - codec::kObjectHeaderSize - 2 * codec::kFrameHeaderSize;
+    REQUIRE(held < stored.raw.size() / 2);
+    stored.write(stored.raw.view().first(held));
+    REQUIRE(stored.memory.read(journal_path(kStanza, kLabel, 0)).size() == object);
+    CHECK(work.find_file("a", 10, {})); // in the records that are left
 }

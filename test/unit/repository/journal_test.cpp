@@ -155,6 +155,9 @@ TEST_CASE("only few journals are open at a time", "[repository][journal]")
         CHECK(has(work, std::to_string(i), files[i]));
     }
     CHECK(counting.most_open() <= 20);
+    const int reads = counting.reads();
+    CHECK(has(work, "59", files[59]));
+    CHECK(counting.reads() == reads); // the frame is still at hand
 }
 
 TEST_CASE("a file over several packs needs all of them", "[repository][journal][bug-1]")
