@@ -43,8 +43,8 @@ private:
     }
     void begin_parts();
     void upload_part();
-    void publish(S3Request last);
-    void publish_once(S3Request last);
+    void publish(const S3Request& last);
+    void publish_once(const S3Request& last);
     HttpAnswer send_last(const S3Request& last);
     bool is_taken() const;
     bool is_ours() const;
@@ -147,21 +147,21 @@ void S3Upload::commit()
             std::max(kCompletionTimeout, client_->options().http.timeout_milliseconds);
         last.accepted = {kNotFound};
     }
-    publish(std::move(last));
+    publish(last);
     state_ = State::committed;
     part_ = Buffer();
 }
 
-void S3Upload::publish(S3Request last)
+void S3Upload::publish(const S3Request& last)
 {
     if (mode_ == WriteMode::once) {
-        publish_once(std::move(last));
+        publish_once(last);
     } else {
         send_last(last);
     }
 }
 
-void S3Upload::publish_once(S3Request last)
+void S3Upload::publish_once(const S3Request& last)
 {
     using Conditions = S3Client::Conditions;
     const S3Client::Turn turn(*client_, key_);

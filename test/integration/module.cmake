@@ -19,6 +19,7 @@ add_executable(integration
   integration/restore_delta_test.cpp
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
+  integration/s3_test.cpp
   integration/secrets_test.cpp
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
@@ -26,10 +27,12 @@ add_executable(integration
   support/data_directory_comparison.cpp
   support/process.cpp
   support/site.cpp
+  support/swift.cpp
   support/tester.cpp)
 target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${XXHASH_INCLUDE}")
 target_compile_definitions(integration PRIVATE
-  PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata")
+  PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata"
+  PGSTRATA_START_SWIFT="${PROJECT_SOURCE_DIR}/test/support/start-swift.sh")
 target_link_libraries(integration PRIVATE pgstrata_options catch_main nlohmann_json::nlohmann_json)
 
 # What cannot be tested without a server and calls code.

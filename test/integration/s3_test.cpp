@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/data_directory_comparison.hpp"
+#include "support/site.hpp"
+#include "support/swift.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace pgstrata::test;
+
+namespace {
+
+constexpr const char* kCanary = "canary-of-a-secret";
+
+std::vector<std::string> bucket_settings(const Swift& swift, bool is_tls)
+{
+    std::vector<std::string> settings{
+        "repo1-type=s3",
+        std::string("repo1-s3-bucket=") + Swift::kBucket,
+        std::string("repo1-s3-region=") + Swift::kRegion,
+        std::string("repo1-s3-key=") + Swift::kAccessKey,
+        std::string("repo1-s3-key-secret=") + Swift::kSecretKey,
+    };
+    if (is_tls) {
+        settings.push_back("repo1-s3-endpoint=localhost:" + std::to_string(swift.tls_port));
+        settings.push_back("repo1-storage-host=127.0.0.1");
+        settings.push_back("repo1-storage-ca-file=" + swift.certificate);
+    } else {
+        settings.push_back("repo1-s3-endpoint=http://127.0.0.1:" + std::to_string(swift.port));
+        settings.emplace_back("repo1-s3-uri-style=path");
+    }
+    return settings;
+}
+
+} // namespace
+
+TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "[s3]")
+{
+    const Swift* swift = Swift::get();
+    if (swift == nullptr) {
+        return;
+    }
+    const bool is_tls = GENERATE(false, true);
+    const std::string cipher = GENERATE("", "aes-256-gcm");
+    CAPTURE(is_tls, cipher);
+    Site site({.cipher = cipher, .settings = bucket_settings(*swift, is_tls)});
+    Cluster& cluster = site.cluster();
+    cluster.load_pgbench(1);
+
+    site.must({"check"});
+    const std::string label = site.backup();
+    cluster.sql("create table after_backup as select 42 as answer");
+    cluster.archive_current_segment();
+
+    const auto info = site.info();
+    CHECK(info.at("status").at("code") == 0);
+    CHECK(info.at("backup").size() == 1);
+    CHECK(info.at("backup").at(0).at("label") == label);
+    CHECK(site.must({"repo-ls", "backup/main"}).out.find(label) != std::string::npos);
+
+    const std::string rows = cluster.sql("select count(*), sum(aid) from pgbench_accounts");
+    cluster.stop();
+    Cluster restored = site.restore({});
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql("select count(*), sum(aid) from pgbench_accounts") == rows);
+    CHECK(restored.sql("select answer from after_backup") == "42");
+}
+
+TEST_CASE("what a bucket refuses ends a command with a status, a reason and a hint", "[s3][bug-53]")
+{
+    const Swift* swift = Swift::get();
+    if (swift == nullptr) {
+        return;
+    }
+    auto settings = bucket_settings(*swift, false);
+    int status = 0;
+    std::string reason;
+    SECTION("a wrong secret")
+    {
+        settings.at(4) = std::string("repo1-s3-key-secret=") + kCanary;
+        status = 105;
+        reason = "SignatureDoesNotMatch";
+    }
+    SECTION("a bucket that is not there")
+    {
+        settings.at(1) = "repo1-s3-bucket=nowhere";
+        status = 73;
+        reason = "NoSuchBucket";
+    }
+    SECTION("a server that is not there")
+    {
+        settings.at(5) = "repo1-s3-endpoint=http://127.0.0.1:1";
+        settings.emplace_back("io-timeout=300ms");
+        status = 49;
+        reason = "127.0.0.1";
+    }
+    if (reason.empty()) {
+        return;
+    }
+    Site site({.settings = settings, .is_ready = false});
+    site.cluster().start();
+
+    const ProcessResult result = site.run({"stanza-create", "--log-level-console=detail"});
+
+    CHECK(result.status == status);
+    CHECK(result.text().find(reason) != std::string::npos);
+    CHECK(result.text().find("HINT: ") != std::string::npos);
+    CHECK(result.text().find(kCanary) == std::string::npos);
+    // Anything from 1 to 125 would be taken for the end of the archive.
+    CHECK(site.run({"archive-get", "000000010000000000000001", site.path("wal")}).status > 125);
+}
+
+TEST_CASE("a repository on a disk does not load the libraries of object stores", "[s3]")
+{
+    Site site({.is_ready = false});
+    const ProcessOptions options{.environment = {{"LD_DEBUG", "files"}}};
+
+    const ProcessResult result = site.run({"info"}, options);
+
+    CHECK(result.text().find("libcrypto") != std::string::npos);
+    CHECK(result.text().find("libcurl") == std::string::npos);
+}
