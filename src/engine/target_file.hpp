@@ -36,6 +36,9 @@ public:
     std::uint64_t size() const noexcept { return size_; }
     UnixNanoseconds mtime() const noexcept { return mtime_; }
 
+    // Has the stretch read into the page cache in large pieces while other things are done; the
+    // kernel's own read-ahead is slower and costs several times the processor time.
+    void prefetch(std::uint64_t offset, std::uint64_t size) const;
     // Returns fewer bytes only at the end of the file.
     std::size_t read(std::uint64_t offset, MutableBytes out) const;
     void write(std::uint64_t offset, ByteView bytes) const;
