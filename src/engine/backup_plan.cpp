@@ -162,7 +162,8 @@ BackupPlan plan_backup(repository::Manifest& manifest,
         }
         const bool is_there = has_known && known.path == file.path;
         work[i] = decide_work(file, is_there ? &known : nullptr, rules);
-        if (is_there && work[i] != FileWork::copy) {
+        // Nothing of what was in a file that is empty now.
+        if (is_there && work[i] != FileWork::copy && file.content != ContentKind::empty) {
             file.extents = std::move(known.extents);
             file.digest = known.digest;
             file.is_damaged = known.is_damaged;
