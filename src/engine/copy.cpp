@@ -81,17 +81,6 @@ private:
     std::uint64_t source_checked_ = monotonic_milliseconds();
 };
 
-void prepare_shared_files(CopyState& state)
-{
-    for (const CopyUnit& unit : state.plan.units) {
-        const ManifestFile& file = state.manifest.files[unit.file];
-        if (file.content != ContentKind::paged || file.size < kSmallFileSize) {
-            continue;
-        }
-        ++state.shared[unit.file].parts_left;
-    }
-}
-
 } // namespace
 
 CopyResult copy_files(const CopyOptions& options,
@@ -101,7 +90,6 @@ CopyResult copy_files(const CopyOptions& options,
                       Progress& progress)
 {
     CopyState state(options, plan, manifest, progress);
-    prepare_shared_files(state);
     run_workers(options.workers, [&](std::size_t worker, const std::stop_token& token) {
         log::set_process_number(static_cast<unsigned>(worker + 1));
         CopyWorker(state, packs).run(worker, token);

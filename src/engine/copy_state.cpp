@@ -8,6 +8,22 @@
 
 namespace pgstrata::engine {
 
+SharedFile& SharedFiles::get(std::uint32_t index, std::uint32_t parts)
+{
+    const std::lock_guard lock(files_mutex_);
+    const auto [file, is_new] = files_.try_emplace(index);
+    if (is_new) {
+        file->second.parts_left = parts;
+    }
+    return file->second;
+}
+
+void SharedFiles::forget(std::uint32_t index)
+{
+    const std::lock_guard lock(files_mutex_);
+    files_.erase(index);
+}
+
 std::optional<FileDescriptor> open_if_there(const std::string& path)
 {
     try {

@@ -29,6 +29,19 @@ struct SharedFile {
     std::atomic<std::uint32_t> parts_left = 0;
 };
 
+// Those that are at work: a few at one moment, whatever the size of the database. Any thread.
+class SharedFiles {
+public:
+    // The file, with that many parts left when it is the first time.
+    SharedFile& get(std::uint32_t index, std::uint32_t parts);
+    // When its last part is done.
+    void forget(std::uint32_t index);
+
+private:
+    std::mutex files_mutex_;
+    std::unordered_map<std::uint32_t, SharedFile> files_;
+};
+
 // What all workers of one copy share.
 struct CopyState : NonCopyable {
     CopyState(const CopyOptions& copy_options,
@@ -47,8 +60,8 @@ struct CopyState : NonCopyable {
     std::atomic<std::size_t> next_unit = 0;
     std::atomic<std::uint64_t> read = 0;
     std::atomic<std::uint64_t> stored = 0;
-    std::unordered_map<std::uint32_t, SharedFile> shared; // filled before the workers start
-    std::vector<char> is_vanished;                        // one writer an element
+    SharedFiles shared;
+    std::vector<char> is_vanished; // one writer an element
 };
 
 // nullopt when the file is gone, which is normal while a server runs.

@@ -31,7 +31,9 @@ private:
 struct KnownPages {
     repository::FilePages prior; // no pages where there is no prior backup of it
     StoredPages durable;
-    bool was_damaged = false; // in the prior backup: pages that did not change are checked too
+    // In the prior backup, ascending. Where there are any, pages that did not change are checked
+    // too; where nothing is checked, they stay damaged until they change.
+    std::vector<std::uint32_t> bad_pages;
 };
 
 // Reads pages and keeps those that are new. One thread.

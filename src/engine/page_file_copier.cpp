@@ -84,7 +84,7 @@ KnownPages PageFileCopier::find_known(std::uint32_t index, const ManifestFile& f
         const std::string what = fmt::format("the page map of '{}' in the prior backup", file.path);
         known.prior = repository::FilePages(
             repository::read_page_maps(prior_, state_.manifest.packs, file.extents, what), what);
-        known.was_damaged = file.is_damaged;
+        known.bad_pages = file.bad_pages;
     }
     if (options_.durable != nullptr) {
         for (const PageMap& pages : options_.durable->find_pages(file.path)) {
@@ -161,7 +161,8 @@ void PageFileCopier::copy_small(std::uint32_t index)
 void PageFileCopier::copy_part(const CopyUnit& unit)
 {
     const std::uint64_t size = state_.manifest.files[unit.file].size;
-    SharedFile& shared = state_.shared.at(unit.file);
+    const auto parts = static_cast<std::uint32_t>((size + kCopyPartSize - 1) / kCopyPartSize);
+    SharedFile& shared = state_.shared.get(unit.file, parts);
     std::call_once(shared.opened, [&] { open_shared(unit.file, shared); });
     const std::uint64_t begin = unit.part * kCopyPartSize;
     const std::uint64_t end = std::min(begin + kCopyPartSize, size);
@@ -174,11 +175,10 @@ void PageFileCopier::copy_part(const CopyUnit& unit)
     state_.progress.add(end - begin);
     if (--shared.parts_left == 0) {
         finish_shared(unit.file, shared);
+        state_.shared.forget(unit.file);
     }
 }
 
-// Memory for maps is taken when the first part is read and given back after the last: what is at
-// work at one moment is a few files, whatever the size of the database.
 void PageFileCopier::open_shared(std::uint32_t index, SharedFile& shared)
 {
     const ManifestFile& file = state_.manifest.files[index];
@@ -261,9 +261,6 @@ void PageFileCopier::finish_shared(std::uint32_t index, SharedFile& shared)
         }
     }
     report_copied(state_, file);
-    shared.descriptor = FileDescriptor();
-    shared.known = {};
-    shared.parts.clear();
 }
 
 } // namespace pgstrata::engine
