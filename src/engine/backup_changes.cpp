@@ -46,6 +46,17 @@ WalChanges ask(const BackupOptions& options,
     return read_wal_changes(request, session);
 }
 
+// Hint bits are logged where there are data checksums (wal_log_hints may have been switched since).
+// Two servers still differ in those of which only the first of a checkpoint is.
+bool are_hints_logged(const repository::ManifestHeader& prior,
+                      const repository::ManifestHeader& now,
+                      postgres::Session& session)
+{
+    return now.data_checksum_version != 0 && prior.timeline == now.timeline &&
+           prior.backup_label.find("BACKUP FROM: primary\n") != std::string::npos &&
+           !session.is_in_recovery();
+}
+
 // Whether somebody who runs this server would expect its summaries to be used.
 bool is_missed(const BackupOptions& options, postgres::Session& session)
 {
@@ -72,8 +83,7 @@ KnownChanges find_changes(const BackupOptions& options,
             known.blocks = std::move(changes.blocks);
             known.audit.start = now.start_lsn;
             known.audit.prior_start = prior.start_lsn;
-            known.audit.hints_are_logged =
-                now.data_checksum_version != 0 || session->setting("wal_log_hints") == "on";
+            known.audit.hints_are_logged = are_hints_logged(prior, now, *session);
             return known;
         }
         reason = std::move(changes.reason);

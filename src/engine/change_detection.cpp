@@ -15,15 +15,16 @@ using repository::ContentKind;
 using repository::ManifestFile;
 
 constexpr UnixNanoseconds kSecond = 1'000'000'000;
-// Within one tick of the kernel's clock two writes get the same time.
-constexpr UnixNanoseconds kTick = kSecond / 50;
+// A write sets the time of its file before the bytes are there, and may be held up in between; also
+// longer than a tick of the kernel's clock, within which two writes get the same time.
+constexpr UnixNanoseconds kMargin = kSecond;
 // A time without a fraction may come from a filesystem that keeps whole seconds, or every other.
-constexpr UnixNanoseconds kCoarseTick = 2 * kSecond;
+constexpr UnixNanoseconds kCoarseMargin = 3 * kSecond;
 
 bool is_safely_older(UnixNanoseconds mtime, UnixNanoseconds copy_time)
 {
-    const UnixNanoseconds tick = mtime % kSecond == 0 ? kCoarseTick : kTick;
-    return mtime < copy_time - tick;
+    const UnixNanoseconds margin = mtime % kSecond == 0 ? kCoarseMargin : kMargin;
+    return mtime < copy_time - margin;
 }
 
 // Free space and visibility maps change without WAL that names them.
@@ -64,7 +65,9 @@ FileWork decide_work(const ManifestFile& file, const ManifestFile* prior, const 
     if (file.content == ContentKind::whole) {
         return file.size == prior->size ? FileWork::compare : FileWork::copy;
     }
-    return rules.changes != nullptr && is_told_by_wal(file.path, *rules.changes)
+    // Of a damaged file all pages are looked at: it may have been mended without a trace in WAL.
+    return rules.changes != nullptr && !prior->is_damaged &&
+                   is_told_by_wal(file.path, *rules.changes)
                ? FileWork::candidates
                : FileWork::compare;
 }

@@ -68,7 +68,7 @@ struct AuditedPage {
 struct AuditRules {
     postgres::Lsn start;           // of the backup that is made
     postgres::Lsn prior_start;     // of the one it builds on
-    bool hints_are_logged = false; // data checksums or wal_log_hints
+    bool hints_are_logged = false; // all of them, since the prior backup, on the same server
 };
 
 AuditedPage describe_page(ByteView page) noexcept;
