@@ -3,7 +3,6 @@
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
-#include "pgstrata/repository/lease.hpp"
 #include "pgstrata/util/path.hpp"
 
 namespace pgstrata::engine {
@@ -28,27 +27,49 @@ bool is_in_progress(const repository::Repository& repository,
 
 } // namespace
 
+std::unique_ptr<repository::Lease> claim_next_turn(const repository::Repository& repository,
+                                                   const std::string& stanza,
+                                                   const std::string& label,
+                                                   std::optional<unsigned> last_turn)
+{
+    auto lease =
+        repository::Lease::claim(repository, stanza, label, last_turn ? *last_turn + 1 : 0);
+    const bool is_complete =
+        repository.storage().info(repository::summary_path(stanza, label)).has_value();
+    if (lease && is_complete) {
+        lease->release();
+    }
+    if (!lease || is_complete) {
+        throw Error(
+            ErrorCode::lock_acquire,
+            fmt::format("backup '{}' of stanza '{}' was taken up by somebody else", label, stanza),
+            "wait until it is done");
+    }
+    return lease;
+}
+
 void remove_incomplete_backup(const repository::Repository& repository,
                               std::string_view stanza,
-                              std::string_view label)
+                              std::string_view label,
+                              repository::Lease& held)
 {
     storage::Storage& storage = repository.storage();
     const std::string directory = repository::backup_path(stanza, label);
     std::vector<std::string> paths;
-    std::vector<std::string> leases;
     storage::list_recursively(storage, directory, [&](const storage::EntryInfo& entry) {
-        const bool is_lease = repository::parse_lease_name(file_name(entry.name)).has_value();
-        (is_lease ? leases : paths).push_back(entry.name);
+        if (!repository::parse_lease_name(file_name(entry.name))) {
+            paths.push_back(entry.name);
+        }
     });
+    // A summary whose writing failed may be there all the same; without it nothing is listed.
+    storage.remove(repository::summary_path(stanza, label));
     for (const std::string& path : paths) {
         storage.remove(path);
     }
     storage.remove_directory(repository::pack_path(stanza, label));
     storage.remove_directory(repository::journal_path(stanza, label));
     storage.remove_directory(repository::notes_path(stanza, label));
-    for (const std::string& lease : leases) {
-        storage.remove(lease);
-    }
+    held.release();
     storage.remove_directory(directory);
 }
 
@@ -60,6 +81,7 @@ void collect_abandoned_backups(const repository::Repository& repository,
         if (repository.storage().info(repository::summary_path(stanza, label))) {
             continue;
         }
+        const auto last_turn = repository::find_lease_turn(repository, stanza, label);
         if (is_in_progress(repository, stanza, label)) {
             throw Error(
                 ErrorCode::lock_acquire,
@@ -77,8 +99,10 @@ void collect_abandoned_backups(const repository::Repository& repository,
         if (label == spared) {
             continue;
         }
+        // Somebody may want to go on with it at this very moment.
+        const auto lease = claim_next_turn(repository, stanza, label, last_turn);
         log::info("remove what is left of the aborted backup {}", label);
-        remove_incomplete_backup(repository, stanza, label);
+        remove_incomplete_backup(repository, stanza, label, *lease);
     }
 }
 

@@ -437,12 +437,37 @@ private:
         summary.change_tracking = !prior_ ? "full" : changes_.blocks ? "summary" : "scan";
         summary.host = host_name();
         summary.annotations = options_.annotations;
+        check_lease();
         summary.manifest_size = repository::write_manifest(repository_, options_.stanza, manifest_);
+        check_references(summary);
+        check_lease();
         repository::write_summary(repository_, options_.stanza, summary);
         // From here on the backup exists, whatever happens to its journals and lease.
         is_committed_ = true;
         clean_up();
         return summary;
+    }
+
+    void check_lease() const
+    {
+        if (!lease_->is_held()) {
+            throw Error(
+                ErrorCode::lock_acquire,
+                fmt::format("backup {} was taken over by somebody else", manifest_.header.label),
+                "was this process stopped for a long time?");
+        }
+    }
+
+    // Another host may have removed what this backup builds on.
+    void check_references(const repository::BackupSummary& summary) const
+    {
+        for (const std::string& label : summary.references) {
+            if (!repository_.storage().info(repository::summary_path(options_.stanza, label))) {
+                raise(ErrorCode::backup_set_invalid,
+                      "backup {}, which this one builds on, was removed meanwhile",
+                      label);
+            }
+        }
     }
 
     void clean_up()
@@ -473,14 +498,17 @@ private:
             return;
         }
         try {
-            release_lease();
+            if (!lease_->is_held()) {
+                return;
+            }
             if (options_.can_resume &&
                 repository::has_journal(repository_, options_.stanza, header().label)) {
+                release_lease();
                 log::info("what backup {} has stored is kept for a later try", header().label);
                 return;
             }
-            remove_incomplete_backup(repository_, options_.stanza, header().label);
-        } catch (const Error& error) {
+            remove_incomplete_backup(repository_, options_.stanza, header().label, *lease_);
+        } catch (const std::exception& error) {
             log::warn("unable to remove the aborted backup {}: {}", header().label, error.what());
         }
     }

@@ -54,29 +54,6 @@ void remove_unproved(const repository::Repository& repository,
     }
 }
 
-// Of several who want it only one gets the next turn. The one who had it before may have completed
-// it meanwhile, and then there is nothing left to do.
-ClaimedLabel claim_next_turn(const repository::Repository& repository,
-                             const std::string& stanza,
-                             const std::string& label,
-                             std::optional<unsigned> last_turn)
-{
-    auto lease =
-        repository::Lease::claim(repository, stanza, label, last_turn ? *last_turn + 1 : 0);
-    const bool is_complete =
-        repository.storage().info(repository::summary_path(stanza, label)).has_value();
-    if (lease && is_complete) {
-        lease->release();
-    }
-    if (!lease || is_complete) {
-        throw Error(
-            ErrorCode::lock_acquire,
-            fmt::format("backup '{}' of stanza '{}' was taken up by somebody else", label, stanza),
-            "wait until it is done");
-    }
-    return {label, std::move(lease)};
-}
-
 void report(const repository::DurableWork& work)
 {
     std::uint64_t bytes = 0;
@@ -105,13 +82,12 @@ UnfinishedBackup take_up_unfinished_backup(const repository::Repository& reposit
     const auto last_turn = repository::find_lease_turn(repository, stanza, label);
     collect_abandoned_backups(repository, stanza, label);
     UnfinishedBackup unfinished;
-    unfinished.claimed = claim_next_turn(repository, stanza, label, last_turn);
+    unfinished.claimed = {label, claim_next_turn(repository, stanza, label, last_turn)};
     unfinished.work = std::make_unique<repository::DurableWork>(repository, stanza, label, workers);
     if (!unfinished.work->header() || *unfinished.work->header() != wanted) {
         log::info("remove what is left of the aborted backup {}", label);
         unfinished.work.reset();
-        unfinished.claimed.lease->release();
-        remove_incomplete_backup(repository, stanza, label);
+        remove_incomplete_backup(repository, stanza, label, *unfinished.claimed.lease);
         return {};
     }
     remove_unproved(repository, stanza, *unfinished.work);

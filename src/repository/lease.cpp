@@ -39,6 +39,8 @@ public:
     {
     }
 
+    bool is_held() const override { return find_lease_turn(repository_, stanza_, label_) == turn_; }
+
     void release() override
     {
         renewer_.request_stop();
@@ -67,6 +69,10 @@ private:
                 return;
             }
             try {
+                if (!is_held()) {
+                    log::warn("the lease of this backup was taken over by somebody else");
+                    return;
+                }
                 repository_.write_document(path_, describe_holder(), storage::WriteMode::replace);
             } catch (const Error& error) {
                 log::warn("unable to renew the lease of this backup: {}", error.what());

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/repository.hpp"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,9 +18,19 @@ void collect_abandoned_backups(const repository::Repository& repository,
                                const std::string& stanza,
                                std::string_view spared = {});
 
-// Removes an incomplete backup, its lease last.
+// Claims an incomplete backup whose holder is dead, whether to go on with it or to remove it: of
+// several who want it only one gets the turn after `last_turn`, which the caller has looked up
+// before he found the holder dead. Throws Error(lock_acquire) to the others, and when the backup
+// was completed meanwhile.
+std::unique_ptr<repository::Lease> claim_next_turn(const repository::Repository& repository,
+                                                   const std::string& stanza,
+                                                   const std::string& label,
+                                                   std::optional<unsigned> last_turn);
+
+// Removes an incomplete backup whose lease the caller holds, and that last.
 void remove_incomplete_backup(const repository::Repository& repository,
                               std::string_view stanza,
-                              std::string_view label);
+                              std::string_view label,
+                              repository::Lease& held);
 
 } // namespace pgstrata::engine

@@ -38,6 +38,9 @@ public:
     static std::unique_ptr<Lease>
     claim(const Repository& repository, std::string stanza, std::string label, unsigned turn = 0);
     virtual ~Lease() = default;
+    // False when it was removed or somebody has a later turn: a process that was stopped for a long
+    // time was taken for dead, and what it made is no longer its own.
+    virtual bool is_held() const = 0;
     // Removes the lease and those of earlier turns. Not called when the process dies: then it runs
     // out.
     virtual void release() = 0;
