@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "unit/engine/chain_fixture.hpp"
 #include "unit/engine/copy_fixture.hpp"
 
 using namespace pgstrata;
@@ -104,4 +105,86 @@ TEST_CASE("large files come first, in parts when several workers can share them"
     CHECK(parts_of(6) == 1);
     CHECK(plan.bytes == kPageSize + 2 * kCopyPartSize + kPageSize + (std::uint64_t{1} << 30U) +
                             kSmallFileSize + kSmallFileSize - kPageSize + 3 * kCopyPartSize);
+}
+
+TEST_CASE("each file is planned by what the prior backup has under its path, and no other",
+          "[engine][plan][bug-2][bug-5]")
+{
+    Chain chain;
+    for (const char* name : {"1", "10", "100", "11", "2"}) {
+        chain.data.write(std::string("base/1/") + name, make_pages(0, 2));
+    }
+    chain.data.write("PG_VERSION", "15\n");
+    chain.data.write("zeta", "last");
+    chain.take();
+    chain.rules.trust_times = true;
+    chain.rules.prior_copy_time = now_nanoseconds() + 10'000'000'000;
+    // Gone, renamed (with its time), new at each end and in between.
+    chain.data.remove("PG_VERSION");
+    chain.data.remove("base/1/11");
+    std::filesystem::rename(chain.data.path() + "/base/1/10", chain.data.path() + "/base/1/12");
+    chain.data.write("AAA", "first");
+    chain.data.write("base/1/101", make_pages(0, 2));
+    chain.data.write("zzz", "last");
+
+    chain.plan();
+
+    const std::map<std::string, FileWork> expected = {
+        {"AAA", FileWork::copy},
+        {"base/1/1", FileWork::refer},
+        {"base/1/100", FileWork::refer},
+        {"base/1/101", FileWork::copy},
+        {"base/1/12", FileWork::copy},
+        {"base/1/2", FileWork::refer},
+        {"zeta", FileWork::refer},
+        {"zzz", FileWork::copy},
+    };
+    std::map<std::string, FileWork> planned;
+    for (std::size_t i = 0; i < chain.manifest.files.size(); ++i) {
+        const auto& file = chain.manifest.files[i];
+        planned[file.path] = chain.backup_plan.work[i];
+        CAPTURE(file.path);
+        CHECK(file.extents.empty() == (chain.backup_plan.work[i] == FileWork::copy));
+    }
+    CHECK(planned == expected);
+    CHECK(chain.backup_plan.units.size() == 4);
+    CHECK(chain.backup_plan.bytes == 5 + 4 * kPageSize + 4);
+    CHECK(chain.backup_plan.referred == 6 * kPageSize + 4);
+    chain.copy();
+    chain.check_all();
+}
+
+TEST_CASE("a file that is empty now keeps nothing of what was in it", "[engine][plan][bug-10]")
+{
+    Chain chain;
+    chain.options.check_pages = true;
+    std::string pages = make_pages(0, 2);
+    pages[5000] ^= 1;
+    chain.data.write("base/1/1259", pages);
+    const WarningLog quiet;
+    chain.take();
+    REQUIRE(chain.file("base/1/1259").is_damaged);
+    chain.data.write("base/1/1259", "");
+    chain.plan();
+    const auto* file = find_file(chain.manifest, "base/1/1259");
+    REQUIRE(file != nullptr);
+    CHECK(file->extents.empty());
+    CHECK_FALSE(file->is_damaged);
+    CHECK(file->bad_pages.empty());
+}
+
+TEST_CASE("a prior manifest that is cut off fails the plan, even after its last useful file",
+          "[engine][plan][bug-47]")
+{
+    Chain chain;
+    chain.data.write("base/1/1259", make_pages(0, 2));
+    for (int i = 0; i < 2000; ++i) {
+        chain.data.write(fmt::format("zeta/{}", i), "x");
+    }
+    chain.take();
+    std::filesystem::remove_all(chain.data.path() + "/zeta");
+    const std::string path = repository::manifest_path(kStanza, kLabel);
+    const Buffer bytes = chain.memory.read(path);
+    chain.memory.replace(path, bytes.view().first(bytes.size() - 4));
+    CHECK_THROWS_AS(chain.plan(), Error);
 }

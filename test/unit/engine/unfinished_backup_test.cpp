@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/unfinished_backup.hpp"
+#include "support/interrupted_storage.hpp"
+#include "unit/engine/restore_fixture.hpp"
+#include "unit/repository/journal_sample.hpp"
+
+#include "pgstrata/repository/catalog.hpp"
+
+#include <nlohmann/json.hpp>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+using namespace pgstrata::repository;
+
+namespace {
+
+constexpr auto kIncr = "20261121-020000F_20261122-020000I";
+constexpr auto kLater = "20261121-020000F_20261123-020000I";
+
+JournalHeader header_of(const std::string& label)
+{
+    JournalHeader header;
+    header.type = parse_backup_label(label)->type;
+    header.prior = header.type == BackupType::full ? std::string() : std::string(kLabel);
+    header.archive_id = {15, 1};
+    header.page_size = 8192;
+    return header;
+}
+
+void complete(const Repository& repository, const std::string& label)
+{
+    BackupSummary summary;
+    summary.label = label;
+    summary.archive_id = {15, 1};
+    write_summary(repository, kStanza, summary);
+}
+
+// A backup that died after two packs with journals and one without.
+void leave(const Repository& repository, const std::string& label)
+{
+    PackSet set(repository, kStanza, label, 1U << 20U);
+    PackWriter writer(set);
+    JournalWriter journal(header_of(label));
+    for (int i = 0; i < 2; ++i) {
+        journal.add_file(fmt::format("base/1/{}", i), stored_file(writer, "some bytes"));
+        journal.write(repository, kStanza, label, writer.finish().value());
+    }
+    stored_file(writer, "of an unknown file");
+    writer.finish();
+    storage::write_file(repository.storage(), manifest_path(kStanza, label), as_bytes("half"));
+}
+
+void write_dead_lease(const Repository& repository, const std::string& label, unsigned turn)
+{
+    repository.write_document(lease_path(kStanza, label, turn),
+                              {{"host", "elsewhere.example"},
+                               {"boot-id", "x"},
+                               {"pid", 1U},
+                               {"pid-started", 1U},
+                               {"renewed", 1U}});
+}
+
+UnfinishedBackup take_up(const Repository& repository, const JournalHeader& wanted)
+{
+    return take_up_unfinished_backup(repository, kStanza, wanted, 1);
+}
+
+} // namespace
+
+TEST_CASE("the newest backup that died is taken up, with what can be proved",
+          "[engine][resume][bug-1]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
+    complete(*memory, kLabel);
+    leave(*memory, kIncr);
+    const unsigned turns = GENERATE(0U, 1U, 3U);
+    for (unsigned turn = 0; turn < turns; ++turn) {
+        write_dead_lease(*memory, kIncr, turn);
+    }
+
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+
+    CHECK(found.claimed.label == kIncr);
+    REQUIRE(found.claimed.lease);
+    CHECK(find_lease_turn(*memory, kStanza, kIncr) == turns);
+    REQUIRE(found.work);
+    CHECK(found.work->packs().size() == 2);
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 2);
+    CHECK_FALSE(memory.storage->info(manifest_path(kStanza, kIncr)));
+    found.claimed.lease->release();
+    CHECK_FALSE(find_lease_turn(*memory, kStanza, kIncr));
+}
+
+TEST_CASE("a pack that is damaged is removed with its journal", "[engine][resume][bug-58]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    leave(*memory, kIncr);
+    const std::string pack = pack_path(kStanza, kIncr, 1);
+    memory.flip(pack, memory.read(pack).size() / 2);
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    REQUIRE(found.work);
+    CHECK(found.work->packs().size() == 1);
+    CHECK_FALSE(memory.storage->info(pack));
+    CHECK_FALSE(memory.storage->info(journal_path(kStanza, kIncr, 1)));
+    CHECK(memory.storage->info(pack_path(kStanza, kIncr, 0)));
+}
+
+TEST_CASE("a backup that died is not taken up by one of another kind, and goes",
+          "[engine][resume][bug-1]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    complete(*memory, kLabel);
+    leave(*memory, kIncr);
+    JournalHeader wanted = header_of(kIncr);
+    SECTION("a full")
+    {
+        wanted.type = BackupType::full;
+        wanted.prior.clear();
+    }
+    SECTION("a diff")
+    {
+        wanted.type = BackupType::diff;
+    }
+    SECTION("of another chain")
+    {
+        wanted.prior = "20261120-020000F";
+    }
+    SECTION("built on another backup of the same chain")
+    {
+        wanted.prior = "20261121-020000F_20261121-120000I";
+    }
+    SECTION("of another generation of the cluster")
+    {
+        wanted.archive_id = {15, 2};
+    }
+    const UnfinishedBackup found = take_up(*memory, wanted);
+    CHECK_FALSE(found.claimed.lease);
+    CHECK_FALSE(found.work);
+    CHECK(list_labels(*memory, kStanza) == std::vector<std::string>{kLabel});
+}
+
+TEST_CASE("a backup that died before a complete one is not taken up", "[engine][resume][bug-15]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    complete(*memory, kLabel);
+    leave(*memory, kIncr);
+    complete(*memory, kLater);
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    CHECK_FALSE(found.claimed.lease);
+    CHECK(list_labels(*memory, kStanza) == std::vector<std::string>{kLabel, kLater});
+}
+
+TEST_CASE("of two backups that died the newer is taken up and the older goes", "[engine][resume]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    leave(*memory, kIncr);
+    leave(*memory, kLater);
+    const UnfinishedBackup found = take_up(*memory, header_of(kLater));
+    CHECK(found.claimed.label == kLater);
+    CHECK(list_labels(*memory, kStanza) == std::vector<std::string>{kLater});
+}
+
+TEST_CASE("with nothing that can be used there is nothing to take up", "[engine][resume]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    storage::write_file(*memory.storage, pack_path(kStanza, kIncr, 0), as_bytes("x"));
+    SECTION("no journal") {}
+    SECTION("a journal that is none")
+    {
+        storage::write_file(*memory.storage, journal_path(kStanza, kIncr, 0), as_bytes("x"));
+    }
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    CHECK_FALSE(found.claimed.lease);
+    CHECK(list_labels(*memory, kStanza).empty());
+}
+
+TEST_CASE("a backup in progress is not taken up", "[engine][resume][bug-46]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    leave(*memory, kIncr);
+    const auto lease = Lease::claim(*memory, kStanza, kIncr);
+    CHECK_THROWS_MATCHES(
+        take_up(*memory, header_of(kIncr)), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 3);
+}
+
+TEST_CASE("one of two who want to take up the same backup gets it", "[engine][resume][bug-46]")
+{
+    const QuietLog quiet;
+    const MemoryRepository memory;
+    leave(*memory, kIncr);
+    write_dead_lease(*memory, kIncr, 0);
+    std::unique_ptr<Lease> other;
+    bool is_completed = false;
+    // After the holder was found dead and before the next turn is claimed.
+    const auto interrupt = [&] {
+        other = Lease::claim(*memory, kStanza, kIncr, 1);
+        if (is_completed) {
+            complete(*memory, kIncr);
+            memory.storage->remove(lease_path(kStanza, kIncr, 1));
+        }
+    };
+    InterruptedStorage storage(*memory.storage, lease_path(kStanza, kIncr), interrupt);
+    const auto repository = Repository::open(storage, {});
+    SECTION("who is at work") {}
+    SECTION("who has completed it")
+    {
+        is_completed = true;
+    }
+    CHECK_THROWS_MATCHES(
+        take_up(*repository, header_of(kIncr)), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 3);
+    CHECK(list_backups(*memory, kStanza).size() == (is_completed ? 1U : 0U));
+}
