@@ -44,7 +44,8 @@ std::uint64_t pause_before_next(const RetryOptions& options, unsigned number, do
     const std::uint64_t pause =
         std::min(options.first_wait_milliseconds << std::min(number - 1, kMostDoublings),
                  options.longest_wait_milliseconds);
-    return pause / 2 + static_cast<std::uint64_t>(random * static_cast<double>(pause - pause / 2));
+    const std::uint64_t least = pause / 2;
+    return least + static_cast<std::uint64_t>(random * static_cast<double>(pause - least));
 }
 
 bool Tries::wait_for_next(Cause cause, std::optional<std::uint64_t> after)

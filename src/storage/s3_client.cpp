@@ -29,6 +29,16 @@ void wipe_values(std::vector<HttpHeader>& headers)
     }
 }
 
+bool is_good(const S3Request& request, const HttpAnswer& answer, const StoreError& told)
+{
+    if (answer.status >= kSuccess && answer.status < kAfterSuccess) {
+        return request.expects == BodyKind::plain || told.code.empty();
+    }
+    // A bucket that is missing proves nothing about its objects.
+    return std::ranges::find(request.accepted, answer.status) != request.accepted.end() &&
+           told.code != "NoSuchBucket";
+}
+
 Tries::Cause cause_of(Remedy remedy)
 {
     return remedy == Remedy::slow_down ? Tries::Cause::throttle : Tries::Cause::failure;
@@ -55,9 +65,12 @@ std::vector<HttpHeader> S3Client::encryption_headers() const
         return {};
     }
     const std::string_view key = options_.sse_customer_key.view();
+    constexpr std::size_t kKeySize = 32;
     auto bytes = from_base64(key);
-    if (!bytes) {
-        raise(ErrorCode::option_invalid_value, "option 'repo-s3-sse-customer-key' is not base64");
+    if (!bytes || bytes->size() != kKeySize) {
+        raise(ErrorCode::option_invalid_value,
+              "option 'repo-s3-sse-customer-key' is not {} bytes in base64",
+              kKeySize);
     }
     std::vector<HttpHeader> headers{
         {"x-amz-server-side-encryption-customer-algorithm", "AES256"},
@@ -119,18 +132,6 @@ HttpAnswer S3Client::try_once(const S3Request& request,
     return answer;
 }
 
-bool S3Client::is_good(const S3Request& request,
-                       const HttpAnswer& answer,
-                       const StoreError& told) const
-{
-    if (answer.status >= kSuccess && answer.status < kAfterSuccess) {
-        return request.expects == BodyKind::plain || told.code.empty();
-    }
-    // A bucket that is missing proves nothing about its objects.
-    return std::ranges::find(request.accepted, answer.status) != request.accepted.end() &&
-           told.code != "NoSuchBucket";
-}
-
 HttpAnswer S3Client::send(const S3Request& request)
 {
     const std::string payload_hash = to_hex(codec::sha256(request.body));
@@ -154,15 +155,17 @@ HttpAnswer S3Client::send(const S3Request& request)
             has_renewed = true;
             continue;
         }
-        const Error error = refusal(request.action, answer, told, options_, surroundings_.now());
+        const auto error = [&] {
+            return refusal(request.action, answer, told, options_, surroundings_.now());
+        };
         const bool may_pass = remedy == Remedy::try_again || remedy == Remedy::slow_down;
         if (!may_pass || request.is_last_wish ||
             !tries.wait_for_next(
                 cause_of(remedy),
                 parse_retry_after(answer.header("retry-after"), surroundings_.now()))) {
-            throw error;
+            throw error();
         }
-        log::detail("try again: {}", error.what());
+        log::detail("try again: {}", error().what());
     }
 }
 

@@ -89,7 +89,6 @@ private:
     HttpAnswer try_once(const S3Request& request,
                         const AwsCredentials& credentials,
                         const std::string& payload_hash);
-    bool is_good(const S3Request& request, const HttpAnswer& answer, const StoreError& told) const;
 
     S3Options options_;
     AwsSurroundings surroundings_;

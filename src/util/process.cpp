@@ -31,6 +31,7 @@ constexpr std::size_t kOutputLimit = 65536;
 std::vector<char*> pointers_to(std::vector<std::string>& texts)
 {
     std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
     for (std::string& text : texts) {
         pointers.push_back(text.data());
     }
@@ -55,8 +56,8 @@ std::vector<std::string> environment_without(const std::vector<std::string>& hid
 std::pair<pid_t, FileDescriptor> spawn(std::vector<std::string> arguments,
                                        std::vector<std::string> environment)
 {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
         raise_errno(ErrorCode::execute, errno, "make a pipe");
     }
     FileDescriptor reader(ends[0]);

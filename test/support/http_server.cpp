@@ -170,7 +170,7 @@ std::string render(const HttpReply& reply)
 HttpServer::HttpServer(Handler handler, const TlsFiles& tls)
     : handler_(std::move(handler)), tls_(nullptr, &SSL_CTX_free)
 {
-    std::signal(SIGPIPE, SIG_IGN); // SSL_write has no MSG_NOSIGNAL
+    static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // SSL_write has no MSG_NOSIGNAL
     if (!tls.certificate.empty()) {
         tls_.reset(SSL_CTX_new(TLS_server_method()));
         if (SSL_CTX_use_certificate_chain_file(tls_.get(), tls.certificate.c_str()) != 1 ||

@@ -171,12 +171,13 @@ TEST_CASE("the credentials of a container are asked for on this host or by https
 
 TEST_CASE("shared keys are what the options say", "[s3][credentials]")
 {
+    World world;
     CredentialSource source({.access_key = codec::SecretText("id"),
                              .secret_key = codec::SecretText("s"),
                              .token = codec::SecretText("t")},
                             {},
                             kQuick,
-                            World().surroundings());
+                            world.surroundings());
 
     const auto found = source.current();
     CHECK(found->access_key == "id");
@@ -257,9 +258,9 @@ TEST_CASE("a role that is given is not asked for", "[s3][credentials]")
 
 TEST_CASE("without any credentials there is an error that helps", "[s3][credentials]")
 {
+    World world;
     SECTION("a service that does not answer")
     {
-        World world;
         {
             const HttpServer gone(instance_metadata);
             world.variables = {{"AWS_EC2_METADATA_SERVICE_ENDPOINT", gone.url()}};
@@ -276,7 +277,7 @@ TEST_CASE("without any credentials there is an error that helps", "[s3][credenti
     SECTION("an environment without what is needed")
     {
         const auto type = GENERATE(S3KeyType::web_identity, S3KeyType::pod_identity);
-        CredentialSource source({.type = type}, {}, kQuick, World().surroundings());
+        CredentialSource source({.type = type}, {}, kQuick, world.surroundings());
         CHECK_THROWS_MATCHES(source.current(), Error, HasCode(ErrorCode::access));
     }
 }
@@ -373,6 +374,7 @@ TEST_CASE("a pod has its credentials from its agent", "[s3][credentials]")
 
 TEST_CASE("a program gives credentials and sees none of our secrets", "[s3][credentials][bug-53]")
 {
+    World world;
     TemporaryDirectory directory;
     ::setenv("PGSTRATA_REPO1_CIPHER_PASS", "canary", 1);
     const std::string script = "env > '" + directory.path() + "/environment'; printf '%s' \"$1\"";
@@ -381,7 +383,7 @@ TEST_CASE("a program gives credentials and sees none of our secrets", "[s3][cred
          .process = {"sh", "-c", script, "sh", json_with("AKIDPROC", kInAnHour)}},
         {},
         kQuick,
-        World().surroundings());
+        world.surroundings());
 
     CHECK(source.current()->access_key == "AKIDPROC");
     ::unsetenv("PGSTRATA_REPO1_CIPHER_PASS");
@@ -391,6 +393,6 @@ TEST_CASE("a program gives credentials and sees none of our secrets", "[s3][cred
     CHECK_THAT(environment, !Catch::Contains("canary"));
 
     CredentialSource failing(
-        {.type = S3KeyType::process, .process = {"false"}}, {}, kQuick, World().surroundings());
+        {.type = S3KeyType::process, .process = {"false"}}, {}, kQuick, world.surroundings());
     CHECK_THROWS_MATCHES(failing.current(), Error, HasCode(ErrorCode::execute));
 }

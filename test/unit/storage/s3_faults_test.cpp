@@ -152,21 +152,24 @@ TEST_CASE("the time that a store asks for is kept by all that use it", "[s3]")
 
 TEST_CASE("what does not pass fails at once", "[s3][bug-44]")
 {
-    const auto& [status, code, expected, hint] =
-        GENERATE(table<unsigned, std::string, ErrorCode, std::string>({
-            {403, "AccessDenied", ErrorCode::access, "s3:ListBucket"},
-            {403, "InvalidAccessKeyId", ErrorCode::access, "'repo-s3-key'"},
-            {403, "SignatureDoesNotMatch", ErrorCode::access, "repo-s3-key-secret"},
-            {403, "RequestTimeTooSkewed", ErrorCode::access, "clock"},
-            {400, "ExpiredToken", ErrorCode::access, ""},
-            {404, "NoSuchBucket", ErrorCode::path_missing, "repo-s3-bucket"},
-            {301, "PermanentRedirect", ErrorCode::service, "region"},
-            {307, "TemporaryRedirect", ErrorCode::service, "region"},
-            {403, "InvalidObjectState", ErrorCode::access, "archive class"},
-            {404, "", ErrorCode::service, "repo-s3-uri-style"},
-            {501, "NotImplemented", ErrorCode::service, ""},
-            {400, "InvalidStorageClass", ErrorCode::service, ""},
-        }));
+    const auto given = GENERATE(table<unsigned, std::string, ErrorCode, std::string>({
+        {403, "AccessDenied", ErrorCode::access, "s3:ListBucket"},
+        {403, "InvalidAccessKeyId", ErrorCode::access, "'repo-s3-key'"},
+        {403, "SignatureDoesNotMatch", ErrorCode::access, "repo-s3-key-secret"},
+        {403, "RequestTimeTooSkewed", ErrorCode::access, "clock"},
+        {400, "ExpiredToken", ErrorCode::access, ""},
+        {404, "NoSuchBucket", ErrorCode::path_missing, "repo-s3-bucket"},
+        {301, "PermanentRedirect", ErrorCode::service, "region"},
+        {307, "TemporaryRedirect", ErrorCode::service, "region"},
+        {403, "InvalidObjectState", ErrorCode::access, "archive class"},
+        {404, "", ErrorCode::service, "repo-s3-uri-style"},
+        {501, "NotImplemented", ErrorCode::service, ""},
+        {400, "InvalidStorageClass", ErrorCode::service, ""},
+    }));
+    const auto status = std::get<0>(given);
+    const std::string code = std::get<1>(given);
+    const auto expected = std::get<2>(given);
+    const std::string hint = std::get<3>(given);
     CAPTURE(status, code);
     FakeS3 fake;
     fake.before = [&](const SeenRequest&) {
