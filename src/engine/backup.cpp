@@ -36,8 +36,9 @@ using repository::Manifest;
 constexpr std::uint64_t kLsnMargin = std::uint64_t{1} << 40U;
 constexpr std::uint32_t kWalMode = 0600;
 constexpr unsigned kReplayPause = 50; // milliseconds
-// Between the listing and the first read: longer than a tick of the clock that files get their
-// times from, so that whatever is written from then on changes a file's time.
+// How long a restartpoint may have gone on before a standby's backup began.
+constexpr UnixNanoseconds kStandbyMargin = 60'000'000'000;
+// Longer than a tick of the clock that files get their times from.
 constexpr unsigned kQuietMilliseconds = 25;
 
 // One backup on its way from the first check to backup.json.
@@ -182,6 +183,8 @@ private:
         head.timeline = control_.timeline;
         if (is_online()) {
             start_online();
+        } else {
+            head.copy_time = now_nanoseconds();
         }
     }
 
@@ -193,6 +196,7 @@ private:
         if (is_standby()) {
             wait_for_replay();
         }
+        settle_times();
         log::info("execute non-exclusive backup start: backup begins after the {} {} completes",
                   options_.start_fast ? "requested immediate" : "next regular",
                   is_standby() ? "restartpoint" : "checkpoint");
@@ -211,6 +215,27 @@ private:
         if (options_.check_archive) {
             wal_->begin_probe(first);
         }
+    }
+
+    // Whatever was written to a file before the start's checkpoint began is in the file when that
+    // ends, and so in the copy; of a write that began later only its time may be there yet. So the
+    // files that the checkpoint itself writes are read again by the next backup: after the
+    // checkpoint before it there are few. A standby's restartpoint may have begun some time ago.
+    void settle_times()
+    {
+        if (is_standby()) {
+            header().copy_time = now_nanoseconds() - kStandbyMargin;
+            return;
+        }
+        if (!prior_ && options_.start_fast) {
+            try {
+                session_->checkpoint();
+            } catch (const Error& error) {
+                log::detail("no checkpoint before the start: {}", error.what());
+            }
+            sleep_milliseconds(kQuietMilliseconds);
+        }
+        header().copy_time = now_nanoseconds();
     }
 
     // A standby that lags would give a backup of a moment long gone.
@@ -273,8 +298,6 @@ private:
             changes_ = find_changes(options_, prior_->head().header, header(), session_);
         }
         scan_into_manifest(options_.data_directory, rules, manifest_);
-        sleep_milliseconds(kQuietMilliseconds);
-        header().copy_time = now_nanoseconds();
         const BackupPlan plan = plan_copy();
         if (is_online() && options_.check_archive) {
             wal_->wait_for_probe();
@@ -298,9 +321,9 @@ private:
             return plan_full_backup(manifest_, control_.page_size);
         }
         const repository::ManifestHeader& before = prior_->head().header;
-        const std::string doubt =
-            options_.is_delta ? "option --delta is set"
-                              : why_times_do_not_count(before, header(), header().copy_time);
+        const std::string doubt = options_.is_delta
+                                      ? "option --delta is set"
+                                      : why_times_do_not_count(before, header(), now_nanoseconds());
         ChangeRules rules;
         rules.page_size = control_.page_size;
         rules.trust_times = doubt.empty();

@@ -15,16 +15,15 @@ using repository::ContentKind;
 using repository::ManifestFile;
 
 constexpr UnixNanoseconds kSecond = 1'000'000'000;
-// A write sets the time of its file before the bytes are there, and may be held up in between; also
-// longer than a tick of the kernel's clock, within which two writes get the same time.
-constexpr UnixNanoseconds kMargin = kSecond;
+// Times come from a clock that ticks: within a tick two writes get the same.
+constexpr UnixNanoseconds kTick = kSecond / 50;
 // A time without a fraction may come from a filesystem that keeps whole seconds, or every other.
-constexpr UnixNanoseconds kCoarseMargin = 3 * kSecond;
+constexpr UnixNanoseconds kCoarseTick = 2 * kSecond;
 
 bool is_safely_older(UnixNanoseconds mtime, UnixNanoseconds copy_time)
 {
-    const UnixNanoseconds margin = mtime % kSecond == 0 ? kCoarseMargin : kMargin;
-    return mtime < copy_time - margin;
+    const UnixNanoseconds tick = mtime % kSecond == 0 ? kCoarseTick : kTick;
+    return mtime < copy_time - tick;
 }
 
 // Free space and visibility maps change without WAL that names them.

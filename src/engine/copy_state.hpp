@@ -20,6 +20,7 @@ namespace pgstrata::engine {
 struct SharedFile {
     std::once_flag opened;
     FileDescriptor descriptor;
+    std::optional<GentleReader> gentle;
     PageFile file;
     bool is_missing = false;
     KnownPages known;

@@ -187,6 +187,8 @@ void PageFileCopier::open_shared(std::uint32_t index, SharedFile& shared)
     if (descriptor) {
         shared.descriptor = std::move(*descriptor);
         shared.file = page_file(file, shared.descriptor);
+        shared.gentle.emplace(shared.file.fd, shared.file.path);
+        shared.file.gentle = &*shared.gentle;
         shared.known = find_known(index, file);
         shared.parts.resize((file.size + kCopyPartSize - 1) / kCopyPartSize);
     }

@@ -18,7 +18,8 @@ constexpr unsigned kRereadPause = 5; // milliseconds
 void PageReader::read(const PageFile& file, std::uint32_t page, MutableBytes out) const
 {
     const std::uint64_t offset = std::uint64_t{page} * options_.page_size;
-    const std::size_t size = pread_fully(file.fd, out, offset, file.path);
+    const std::size_t size = file.gentle != nullptr ? file.gentle->read(offset, out)
+                                                    : pread_fully(file.fd, out, offset, file.path);
     // Half a page is what a truncation leaves for a moment.
     const std::size_t whole = size - size % options_.page_size;
     std::memset(out.data() + whole, 0, out.size() - whole);

@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/copy.hpp"
 #include "pgstrata/util/bytes.hpp"
+#include "pgstrata/util/gentle_reader.hpp"
 
 #include <cstdint>
 #include <string>
@@ -13,7 +14,8 @@ namespace pgstrata::engine {
 struct PageFile {
     int fd = -1;
     std::string path;
-    std::uint32_t first_block = 0; // number of the file's first page in its fork
+    std::uint32_t first_block = 0;        // number of the file's first page in its fork
+    const GentleReader* gentle = nullptr; // for large files
 };
 
 struct PageVerdict {

@@ -198,7 +198,8 @@ Result QueryRunner::receive(const char* statement)
     if (!first) {
         fail_connection(statement);
     }
-    if (pq_.result_status(first.get()) != PGRES_TUPLES_OK) {
+    if (pq_.result_status(first.get()) != PGRES_TUPLES_OK &&
+        pq_.result_status(first.get()) != PGRES_COMMAND_OK) {
         fail(first.get(), statement);
     }
     return first;

@@ -63,6 +63,7 @@ public:
     Lsn current_lsn() override;
     ArchiverStatus archiver_status() override;
     SummarizerState summarizer_state() override;
+    void checkpoint() override { query_.rows("CHECKPOINT", 0); }
     BackupStart start_backup(const std::string& label, bool fast) override;
     BackupStop stop_backup() override;
     std::string switch_wal() override;

@@ -82,6 +82,8 @@ public:
     virtual ArchiverStatus archiver_status() = 0;
     virtual SummarizerState summarizer_state() = 0; // 17+
 
+    // CHECKPOINT; needs a superuser, or pg_checkpoint since version 15.
+    virtual void checkpoint() = 0;
     // pg_start_backup(..., exclusive := false) or pg_backup_start.
     virtual BackupStart start_backup(const std::string& label, bool fast) = 0;
     // Does not wait for the archive.

@@ -79,7 +79,8 @@ struct ManifestHeader {
     bool is_online = true;
     bool has_page_checks = false; // page checksums were verified
     UnixSeconds start_time = 0;
-    UnixNanoseconds copy_time = 0; // just before the first file was read
+    // What was written to files with an earlier time was complete when the first file was read.
+    UnixNanoseconds copy_time = 0;
     UnixSeconds stop_time = 0;
     postgres::Timeline timeline = 0; // of the start
     postgres::Lsn start_lsn;         // 0 when offline

@@ -38,6 +38,7 @@ public:
         }
         return summarizer;
     }
+    void checkpoint() override { ++checkpoints; }
     postgres::BackupStart start_backup(const std::string&, bool) override
     {
         ++started;
@@ -67,6 +68,7 @@ public:
     postgres::SummarizerState summarizer;
     std::function<void()> on_summarizer; // before each answer
     std::function<void()> on_stop;
+    int checkpoints = 0;
     int started = 0;
     int stopped = 0;
 };
