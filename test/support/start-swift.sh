@@ -93,7 +93,7 @@ elif what == "bucket":
         for name, value in headers.items():
             request.add_header(name.replace("_", "-"), value)
         return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10)
-    for attempt in range(300):
+    for attempt in range(900):
         try:
             token = ask("GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="testing-secret")
             ask("PUT", "/v1/AUTH_test/test", X_Auth_Token=token.headers["X-Auth-Token"])

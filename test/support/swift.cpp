@@ -70,9 +70,12 @@ public:
                       certificate.certificate,
                       certificate.key},
             ProcessOptions{.output_file = directory_ / "output"});
-        wait_until("Swift", [&] {
-            return std::filesystem::exists(directory_ / "ready") || !process_->is_running();
-        });
+        wait_until(
+            "Swift",
+            [&] {
+                return std::filesystem::exists(directory_ / "ready") || !process_->is_running();
+            },
+            std::chrono::seconds(120));
         if (!process_->is_running()) {
             throw std::runtime_error("Swift does not start; see " + (directory_ / "output"));
         }
