@@ -201,43 +201,44 @@ TEST_CASE_METHOD(Placed, "a link in the place of a file is not written through",
     CHECK(placed("elsewhere") == "precious");
 }
 
-TEST_CASE_METHOD(Placed,
-                 "size and time are trusted only when asked for and the time is old enough",
-                 "[place][delta][bug-9]")
+TEST_CASE_METHOD(Placed, "size and time are trusted when asked for", "[place][delta][bug-9]")
 {
     const std::string path = GENERATE(kSmall, kLarge, kWhole);
     CAPTURE(path);
     overwrite(path, 100, "unseen");
     set_time(path, kTime);
-    SECTION("trusted")
-    {
-        reuse = Reuse::times;
-        const PlaceReport report = place(GENERATE(1U, 2U));
-        CHECK(report.bytes_compared == 0);
-        CHECK(report.bytes_kept == total());
-        CHECK(report.bytes_fetched == 0);
-        CHECK(placed(path).substr(100, 6) == "unseen");
-        return;
-    }
-    SECTION("not without force")
-    {
-        reuse = Reuse::contents;
-    }
-    SECTION("another time")
-    {
-        reuse = Reuse::times;
-        set_time(path, kTime + GENERATE(-1, 1));
-    }
-    SECTION("written as the copy began, or afterwards")
-    {
-        reuse = Reuse::times;
-        manifest.header.copy_time = kTime + GENERATE(-5'000000000, 0, 1'000000000);
-    }
-    SECTION("a backup that does not know when its copy began")
-    {
-        reuse = Reuse::times;
-        manifest.header.copy_time = 0;
-    }
+    reuse = Reuse::times;
+    const PlaceReport report = place(GENERATE(1U, 2U));
+    CHECK(report.bytes_compared == 0);
+    CHECK(report.bytes_kept == total());
+    CHECK(report.bytes_fetched == 0);
+    CHECK(placed(path).substr(100, 6) == "unseen");
+}
+
+TEST_CASE_METHOD(Placed,
+                 "size and time are not trusted unasked, nor when the time is another or too new",
+                 "[place][delta][bug-9]")
+{
+    struct Row {
+        Reuse reuse;
+        UnixNanoseconds time;      // of the file
+        UnixNanoseconds copy_time; // of the backup
+    };
+    const auto row = GENERATE(values<Row>({
+        {Reuse::contents, kTime, kTime + 10'000000000},
+        {Reuse::times, kTime - 1, kTime + 10'000000000},
+        {Reuse::times, kTime + 1, kTime + 10'000000000},
+        {Reuse::times, kTime, kTime + 1'000000000},
+        {Reuse::times, kTime, kTime},
+        {Reuse::times, kTime, kTime - 5'000000000},
+        {Reuse::times, kTime, 0},
+    }));
+    const std::string path = GENERATE(kSmall, kLarge, kWhole);
+    CAPTURE(path, row.time - kTime, row.copy_time - kTime);
+    overwrite(path, 100, "unseen");
+    set_time(path, row.time);
+    reuse = row.reuse;
+    manifest.header.copy_time = row.copy_time;
     place();
     check_all();
 }

@@ -116,38 +116,26 @@ TEST_CASE_METHOD(Fixture, "other versions' directories of a tablespace stay", "[
 }
 
 TEST_CASE_METHOD(Fixture,
-                 "links that lead out are removed and not followed",
+                 "links that are too much are removed and not followed",
                  "[restore_clean][bug-52]")
 {
-    SECTION("that are too much")
-    {
-        fs::create_directory_symlink(base / "elsewhere", data + "/base/5/link");
-        fs::create_symlink(base / "elsewhere/file", base / "wal/link");
-        clean();
-        check_clean();
-        return;
-    }
-    std::string place;
-    SECTION("in the place of a file")
-    {
-        place = data + "/base/5/112";
-    }
-    SECTION("in the place of a directory")
-    {
-        place = data + "/base";
-    }
-    SECTION("in the place of a directory behind a link")
-    {
-        place = base / "wal/archive_status";
-    }
-    SECTION("in the place of a link that leads elsewhere")
-    {
-        place = data + "/pg_wal";
-    }
-    SECTION("in the place of what a link leads to")
-    {
-        place = base / "etc/demo.conf";
-    }
+    fs::create_directory_symlink(base / "elsewhere", data + "/base/5/link");
+    fs::create_symlink(base / "elsewhere/file", base / "wal/link");
+    clean();
+    check_clean();
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "links in the place of something else are removed and not followed",
+                 "[restore_clean][bug-52]")
+{
+    // A file, a directory, a directory behind a link, a link to elsewhere, and what a link leads
+    // to.
+    const std::string place =
+        base /
+        GENERATE(
+            "data/base/5/112", "data/base", "wal/archive_status", "data/pg_wal", "etc/demo.conf");
+    CAPTURE(place);
     fs::remove_all(place);
     fs::create_directory_symlink(base / "elsewhere", place);
     clean();

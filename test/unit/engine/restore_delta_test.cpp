@@ -59,7 +59,7 @@ struct Restored : Restorable {
         fs::remove(target + "/global/1262");
         write_text_file(target + "/global/1262/sub/file", "a directory");
         fs::permissions(target + "/PG_VERSION", fs::perms(0644));
-        fs::permissions(target + "/base", fs::perms(0755));
+        fs::permissions(target + "/base", fs::perms(0711));
         fs::remove(target + "/recovery.signal");
         write_text_file(target + "/standby.signal", "");
     }
