@@ -114,6 +114,12 @@ json backup_json(const InfoBackup& backup)
         {"archive",
          {{"start", text_or_null(summary.start_wal)}, {"stop", text_or_null(summary.stop_wal)}}},
         {"backrest", {{"format", kBackrestFormat}, {"version", summary.program_version}}},
+        // Not a key of pgBackRest's.
+        {"change",
+         {{"read", summary.read},
+          {"shared", shared_bytes(summary)},
+          {"stored", summary.delta},
+          {"tracking", summary.change_tracking}}},
         {"database", database_key(summary.archive_id, backup.repo_key)},
         {"error", !summary.damaged_files.empty()},
         {"info",

@@ -220,6 +220,20 @@ std::string sizes_text(const InfoBackup& backup)
                        format_size(summary.repository_delta));
 }
 
+// Of a backup that builds on another: what it cost and what it saved.
+std::string changes_text(const BackupSummary& summary)
+{
+    if (summary.prior.empty()) {
+        return {};
+    }
+    return fmt::format("{}changes: {} read, {} stored, {} shared ({})\n",
+                       kDetailIndent,
+                       format_size(summary.read),
+                       format_size(summary.delta),
+                       format_size(shared_bytes(summary)),
+                       summary.change_tracking);
+}
+
 std::string references_text(const InfoBackup& backup)
 {
     const BackupSummary& summary = backup.summary;
@@ -302,7 +316,7 @@ std::string backup_text(const InfoBackup& backup)
                             postgres::to_string(summary.start_lsn),
                             postgres::to_string(summary.stop_lsn));
     }
-    text += sizes_text(backup) + references_text(backup);
+    text += sizes_text(backup) + changes_text(backup.summary) + references_text(backup);
     if (backup.details) {
         text += details_text(*backup.details);
     }

@@ -4,6 +4,8 @@
 #include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
@@ -56,6 +58,12 @@ struct BackupSummary {
     std::string change_tracking; // how changes were found: "full", "scan" or "summary"
     std::map<std::string, std::string> annotations;
 };
+
+// Bytes of the cluster that the backup takes from others, before compression.
+inline std::uint64_t shared_bytes(const BackupSummary& summary) noexcept
+{
+    return summary.size - std::min(summary.size, summary.delta);
+}
 
 // Makes the backup exist: the last object that is written.
 void write_summary(const Repository& repository,

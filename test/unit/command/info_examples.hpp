@@ -34,6 +34,8 @@ inline command::InfoBackup full_backup(unsigned repo_key = 1)
     summary.stop_wal = "000000010000000000000003";
     summary.size = 26948404;
     summary.delta = 26949000;
+    summary.read = 26949001;
+    summary.change_tracking = "full";
     summary.repository_size = 3250586;
     summary.repository_delta = 3145728;
     return backup;
@@ -47,6 +49,9 @@ inline command::InfoBackup incremental_backup()
     backup.summary.prior = "20261121-020000F";
     backup.summary.references = {"20261121-020000F", "20261121-020000F_20261121-023000D"};
     backup.summary.stop_time += 3600;
+    backup.summary.read = 2097152;
+    backup.summary.delta = 81920;
+    backup.summary.change_tracking = "summary";
     return backup;
 }
 

@@ -39,6 +39,7 @@ TEST_CASE("info's JSON is compact with sorted keys and no line feed", "[info]")
         R"([{"archive":[{"database":{"id":1,"repo-key":1},"id":"15-1","max":"000000010000000000000003",)"
         R"("min":"000000010000000000000001"}],"backup":[{"archive":{"start":"000000010000000000000002",)"
         R"("stop":"000000010000000000000003"},"backrest":{"format":5,"version":"1.0.0"},)"
+        R"("change":{"read":26949001,"shared":0,"stored":26949000,"tracking":"full"},)"
         R"("database":{"id":1,"repo-key":1},"error":false,"info":{"delta":26949000,)"
         R"("repository":{"delta":3145728,"size":3250586},"size":26948404},"label":"20261121-020000F",)"
         R"("lsn":{"start":"0/2000028","stop":"0/3000050"},"prior":null,"reference":null,)"

@@ -224,6 +224,10 @@ TEST_CASE("a backup that needs others counts them, a single set names them", "[i
     CHECK(from(render(make_stanza({repo})), "            backup ref") ==
           "            backup reference total: 1 full, 1 diff\n");
 
+    CHECK_THAT(
+        render(make_stanza({repo})),
+        Catch::Contains("            changes: 2MB read, 80KB stored, 25.6MB shared (summary)\n"));
+
     repo.backups.front().details = command::InfoBackupDetails{};
     CHECK(from(render(make_stanza({repo})), "            backup ref") ==
           R"(            backup reference list: 20261121-020000F, 20261121-020000F_20261121-023000D

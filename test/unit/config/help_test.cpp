@@ -131,7 +131,7 @@ TEST_CASE("help tells how far an option is built for the command", "[config]")
     };
     const auto& [arguments, part] =
         GENERATE(Case{{"help", "backup", "protocol-timeout"}, "(accepted, has no effect)"},
-                 Case{{"help", "backup", "backup-standby"}, "(not supported yet)"});
+                 Case{{"help", "backup", "pg-version-force"}, "(not supported yet)"});
 
     CHECK_THAT(render_help(host.load(arguments)), Contains(part));
     CHECK_THAT(render_help(host.load({"help", "backup", "online"})), !Contains("("));
