@@ -6,9 +6,16 @@ namespace pgstrata::engine {
 void Progress::add(std::uint64_t bytes)
 {
     const std::uint64_t done = done_ += bytes;
-    // Whoever does not get the lock need not wait: the next one reports.
-    const std::unique_lock lock(report_mutex_, std::try_to_lock);
-    if (report_ && lock.owns_lock() && (done - reported_) * 1000 >= total_ && done > reported_) {
+    const bool is_end = done >= total_;
+    // Whoever does not get the lock need not wait: the next one reports. After the last there is
+    // none.
+    std::unique_lock lock(report_mutex_, std::defer_lock);
+    if (is_end) {
+        lock.lock();
+    } else if (!lock.try_lock()) {
+        return;
+    }
+    if (report_ && done > reported_ && (is_end || (done - reported_) * 1000 >= total_)) {
         reported_ = done;
         report_(total_, done);
     }

@@ -13,8 +13,8 @@ namespace pgstrata::engine {
 // How much of a copy is done, shared by its workers. Any thread.
 class Progress : NonCopyable {
 public:
-    // (bytes in all, bytes done); called when the share moved by a tenth of a percent, one call at
-    // a time.
+    // (bytes in all, bytes done); called when the share moved by a tenth of a percent and at the
+    // end, one call at a time.
     using Report = std::function<void(std::uint64_t, std::uint64_t)>;
 
     Progress(std::uint64_t total, Report report) : total_(total), report_(std::move(report)) {}

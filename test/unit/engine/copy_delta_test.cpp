@@ -6,7 +6,6 @@
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using namespace pgstrata::test;
-using repository::ContentKind;
 
 namespace {
 
