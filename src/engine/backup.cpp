@@ -81,6 +81,12 @@ private:
         if (!is_online()) {
             check_stopped();
         } else {
+            if (session_->is_in_recovery() != is_standby()) {
+                throw Error(ErrorCode::db_connect,
+                            "the server is not what it was a moment ago: a standby was promoted, "
+                            "or a primary became a standby",
+                            "take the backup again");
+            }
             wal_.emplace(repository_, wal_wait(), *session_, primary_);
         }
         check_pages_ = options_.check_pages.value_or(control_.data_checksum_version == 1);

@@ -7,6 +7,7 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
+#include "pgstrata/util/process.hpp"
 #include "pgstrata/util/size.hpp"
 
 #include <algorithm>
@@ -27,6 +28,8 @@ using repository::ManifestFile;
 // Clocks of filesystems are coarse: a file written just after the copy began may look older.
 constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
 // What is read at once to compute a digest.
+// The part of the memory that a restored cluster may take in the page cache.
+constexpr std::uint64_t kCachedShare = 4;
 constexpr std::size_t kDigestWindow = std::size_t{256} << 10U;
 
 // A large paged file that several workers write at once.
@@ -48,6 +51,8 @@ struct PlaceState : NonCopyable {
     const RestoreLayout& layout;
     Progress& progress;
     PlacePlan plan;
+    // Whether what was written past the page cache is read into it: a server is started on it soon.
+    bool is_cached = false;
     std::atomic<std::size_t> next_unit = 0;
     std::unordered_map<std::uint32_t, SharedTarget> shared; // filled before the workers start
     std::atomic<std::uint64_t> compared = 0;
@@ -288,6 +293,9 @@ private:
 
     void finish_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
     {
+        if (!shared.was_there && state_.is_cached) {
+            shared.file->prefetch(0, file.size);
+        }
         finish(*shared.file, file, file.mtime);
         log_placed(path, file, shared.was_there ? outcome(*shared.file, file, shared.fetched) : "");
         shared.pages = {};
@@ -330,6 +338,15 @@ private:
     Buffer window_;
 };
 
+std::uint64_t bytes_of(const Manifest& manifest)
+{
+    std::uint64_t bytes = 0;
+    for (const ManifestFile& file : manifest.files) {
+        bytes += file.size;
+    }
+    return bytes;
+}
+
 } // namespace
 
 PlaceReport place_files(const PlaceOptions& options,
@@ -341,6 +358,7 @@ PlaceReport place_files(const PlaceOptions& options,
 {
     PlaceState state(options, repository, manifest, layout, progress);
     state.plan = plan_placing(manifest, layout, skip);
+    state.is_cached = bytes_of(manifest) <= available_memory() / kCachedShare;
     for (const PlaceUnit& unit : state.plan.units) {
         if (unit.is_large) {
             ++state.shared[unit.large_file].parts_left;
