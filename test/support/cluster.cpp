@@ -161,11 +161,15 @@ Cluster::Cluster(const ClusterOptions& options)
     });
 }
 
-Cluster::Cluster(unsigned major, std::string data_directory)
+Cluster::Cluster(unsigned major, std::string data_directory, Archiving archiving)
     : major_(major), base_(std::make_unique<TemporaryDirectory>()),
-      data_directory_(std::move(data_directory)),
-      overrides_{"-c", "archive_mode=off", "-c", "unix_socket_directories=" + socket_directory()}
+      data_directory_(std::move(data_directory)), overrides_{"-c",
+                                                             "unix_socket_directories=" +
+                                                                 socket_directory()}
 {
+    if (archiving == Archiving::off) {
+        overrides_.insert(overrides_.end(), {"-c", "archive_mode=off"});
+    }
 }
 
 Cluster::~Cluster()

@@ -35,9 +35,10 @@ public:
     // A new data directory, not started. initdb runs once for each kind of cluster, the rest are
     // copies.
     explicit Cluster(const ClusterOptions& options);
-    // A server over the data directory that a restore made, with archiving off and a socket of its
-    // own.
-    Cluster(unsigned major, std::string data_directory);
+    // A server over the data directory that a restore made, with a socket of its own and archiving
+    // off unless it is to take the place of the old server.
+    enum class Archiving { off, as_configured };
+    Cluster(unsigned major, std::string data_directory, Archiving archiving = Archiving::off);
     Cluster(Cluster&&) = default;
     Cluster& operator=(Cluster&&) = delete;
     ~Cluster();

@@ -45,6 +45,7 @@ std::map<std::string, fs::file_status> entries(const std::string& root,
 void compare_files(const std::string& left,
                    const std::string& right,
                    const std::string& name,
+                   const ComparisonOptions& options,
                    std::vector<std::string>& differences)
 {
     const auto a = read_file(left + "/" + name);
@@ -54,7 +55,10 @@ void compare_files(const std::string& left,
                               std::to_string(b.size()) + " bytes");
     }
     for (std::size_t at = 0; at < std::min(a.size(), b.size()); at += kPage) {
-        if (a.compare(at, kPage, b, at, kPage) != 0) {
+        const auto on_left = std::string_view(a).substr(at, kPage);
+        const auto on_right = std::string_view(b).substr(at, kPage);
+        if (on_left != on_right &&
+            (!options.is_same_page || !options.is_same_page(name, on_left, on_right))) {
             differences.push_back(name + " page " + std::to_string(at / kPage) + " differs");
         }
     }
@@ -82,7 +86,7 @@ std::vector<std::string> compare_data_directories(const std::string& left,
                    status.permissions() != other->second.permissions()) {
             differences.push_back(name + " has another type or mode");
         } else if (fs::is_regular_file(status)) {
-            compare_files(left, right, name, differences);
+            compare_files(left, right, name, options, differences);
         }
         if (differences.size() >= options.limit) {
             break;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pgstrata::test {
@@ -22,6 +24,9 @@ struct ComparisonOptions {
                                         "pg_serial/",
                                         "pg_snapshots/"};
     std::size_t limit = 50; // differences after which it stops
+    // Whether two pages that differ are as good as the same; never when not set.
+    std::function<bool(const std::string& name, std::string_view left, std::string_view right)>
+        is_same_page;
 };
 
 // Compares two data directories entry by entry, and files page by page of 8 KiB; tablespaces are
