@@ -19,6 +19,8 @@ struct ChainRun : test::BackupRun {
     ChainRun()
     {
         backup.pack_size = 32U << 10U;
+        // Pages of another place would be read again and again before they count as damaged.
+        backup.check_pages = false;
         for (int i = 0; i < 4; ++i) {
             data.write(fmt::format("base/1/{}", 16384 + i), make_pages(0, 30));
         }
