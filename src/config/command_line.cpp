@@ -6,6 +6,7 @@
 
 #include "pgstrata/util/error.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -14,6 +15,24 @@ namespace pgstrata::config {
 namespace {
 
 constexpr std::string_view kOrigin = "command line";
+
+// "archive-push:async" is how this program calls itself; no other command has a role besides main.
+Role match_role(const CommandRow& command, std::string_view word)
+{
+    const auto colon = word.find(':');
+    const std::string_view role = word.substr(std::min(colon, word.size() - 1) + 1);
+    if (colon == std::string_view::npos || role == "main") {
+        return Role::main;
+    }
+    const bool has_async =
+        command.id == Command::archive_get || command.id == Command::archive_push;
+    if (role == "async" && has_async) {
+        return Role::async;
+    }
+    throw Error(ErrorCode::feature_not_supported,
+                fmt::format("command '{}' has no role '{}'", command.name, shown(role)),
+                fmt::format("write '{}'", command.name));
+}
 
 const CommandRow& match_command(std::string_view word)
 {
@@ -34,13 +53,6 @@ const CommandRow& match_command(std::string_view word)
         throw Error(ErrorCode::command_invalid,
                     fmt::format("unknown command '{}'", shown(word)),
                     meant.empty() ? "'pgstrata help' lists the commands" : did_you_mean(meant));
-    }
-    if (colon != std::string_view::npos && word.substr(colon + 1) != "main") {
-        throw Error(ErrorCode::feature_not_supported,
-                    fmt::format("command '{}' has no role '{}'",
-                                match->name,
-                                shown(word.substr(colon + 1))),
-                    fmt::format("write '{}'", match->name));
     }
     return *match;
 }
@@ -75,6 +87,7 @@ private:
     {
         if (line_.command == nullptr) {
             line_.command = &match_command(word);
+            line_.role = match_role(*line_.command, word);
         } else {
             line_.parameters.emplace_back(word);
         }

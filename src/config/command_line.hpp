@@ -10,6 +10,7 @@ namespace pgstrata::config {
 
 struct CommandLine {
     const CommandRow* command = nullptr; // none given
+    Role role = Role::main;
     std::vector<std::string> parameters;
     Settings settings; // without --help and --version
     bool wants_help = false;

@@ -49,6 +49,21 @@ std::string find_executable(const Environment& environment)
     return program_path();
 }
 
+// An option as it was given on the command line, fit for another working directory.
+std::vector<std::string> words_of(const OptionRow& row, unsigned index, const Setting& setting)
+{
+    const std::string name = display_name(row, index);
+    if (setting.kind != Setting::Kind::value) {
+        return {(setting.kind == Setting::Kind::reset ? "--reset-" : "--no-") + name};
+    }
+    std::vector<std::string> words;
+    for (const std::string& text : setting.texts) {
+        const bool is_relative = row.name == "config" && !text.empty() && text.front() != '/';
+        words.push_back(fmt::format("--{}={}", name, is_relative ? absolute_path(text) : text));
+    }
+    return words;
+}
+
 std::string list_words(std::string_view words)
 {
     std::string text;
@@ -108,6 +123,7 @@ void ConfigBuilder::choose_command()
 {
     const CommandRow* given = line_.command;
     config_.command_ = given;
+    config_.role_ = line_.role;
     config_.parameters_ = line_.parameters;
     if (line_.wants_version) {
         config_.command_ = find_command("version");
@@ -155,18 +171,23 @@ void ConfigBuilder::check_parameters() const
 {
     const CommandRow& command = *config_.command_;
     const std::size_t count = config_.parameters_.size();
+    // In the background archive-push finds out for itself what there is to push, and archive-get
+    // is told the first segment to fetch.
+    const bool is_async = config_.role_ == Role::async;
+    const std::size_t maximum = command.maximum_parameters - (is_async ? 1U : 0U);
+    const std::size_t minimum = command.minimum_parameters - (is_async ? 1U : 0U);
     const std::string usage = fmt::format("usage: pgstrata {}{}{}",
                                           command.name,
                                           command.parameter_names.empty() ? "" : " ",
                                           command.parameter_names);
-    if (count > command.maximum_parameters) {
+    if (count > maximum) {
         throw Error(ErrorCode::parameter_invalid,
-                    command.maximum_parameters == 0
+                    maximum == 0
                         ? fmt::format("command '{}' takes no parameters", command.name)
                         : fmt::format("too many parameters for command '{}'", command.name),
                     usage);
     }
-    if (count < command.minimum_parameters) {
+    if (count < minimum) {
         throw Error(ErrorCode::parameter_required,
                     fmt::format("missing parameter for command '{}'", command.name),
                     usage);
@@ -210,19 +231,15 @@ void ConfigBuilder::remember_command_line()
     const CommandRow& archive_get = *find_command("archive-get");
     for (const auto& [key, setting] : line_.settings) {
         const OptionRow& row = *key.first;
-        if (!is_valid_for(row, archive_get) || row.is_secure || row.name == "stanza" ||
-            row.name == "exec-id") {
+        if (row.is_secure || row.name == "exec-id") {
             continue;
         }
-        const std::string name = display_name(row, key.second);
-        if (setting.kind != Setting::Kind::value) {
-            const bool is_reset = setting.kind == Setting::Kind::reset;
-            config_.command_line_options_.push_back((is_reset ? "--reset-" : "--no-") + name);
-        }
-        for (const std::string& text : setting.texts) {
-            const bool is_relative = row.name == "config" && !text.empty() && text.front() != '/';
-            config_.command_line_options_.push_back(
-                fmt::format("--{}={}", name, is_relative ? absolute_path(text) : text));
+        const std::vector<std::string> words = words_of(row, key.second, setting);
+        auto& background = config_.background_options_;
+        background.insert(background.end(), words.begin(), words.end());
+        if (is_valid_for(row, archive_get) && row.name != "stanza") {
+            auto& repeated = config_.command_line_options_;
+            repeated.insert(repeated.end(), words.begin(), words.end());
         }
     }
 }

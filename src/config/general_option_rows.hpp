@@ -16,7 +16,7 @@ inline constexpr std::array kGeneralRows = {
         "Free-form key=value labels stored with a backup; empty value deletes a key.")
         .required_for(on(annotate)),
     boolean("archive-async", on(archive_get, archive_push), "n",
-        "Push and get WAL through a background process and the spool directory.").refused(),
+        "Push and get WAL through a background process and the spool directory."),
     boolean("archive-check", on(archive_push, backup, check), "y",
         "Require that WAL needed for consistency reached the repo before finishing.")
         .depends("{backup:online=y,else=n}"),
@@ -26,21 +26,20 @@ inline constexpr std::array kGeneralRows = {
     string("archive-expire-before", on(expire), "",
         "Drop WAL older than this segment unless a retained backup needs it.").on_command_line(),
     size("archive-get-queue-max", on(archive_get), "128MiB", "[0B..4PiB]",
-        "Prefetch queue byte budget for asynchronous archive-get; at least two segments.").tunes(),
+        "Prefetch queue byte budget for asynchronous archive-get; at least two segments."),
     boolean("archive-header-check", on(archive_push), "y",
         "Compare version and system id in a WAL segment with the stanza before it is pushed."),
     boolean("archive-missing-retry", on(archive_get), "y",
-        "Look again in the repository before trusting a remembered absence of a WAL segment.").tunes(),
+        "Look again in the repository before trusting a remembered absence of a WAL segment."),
     choice("archive-mode", on(restore), "preserve", "preserve|off",
         "Keep archive_mode as it was in the restored cluster, or switch it off."),
     boolean("archive-mode-check", on(archive_push, backup, check), "y",
         "Refuse archive_mode=always, and warn when the same WAL segment is pushed twice.")
         .depends("archive-check=y,else=n"),
     size("archive-push-batch-size", on(archive_push), "16GiB", "[1MiB..4PiB]",
-        "Byte cap on WAL handled by one async push run.").tunes(),
+        "Byte cap on WAL that the background process handles before it looks for new WAL."),
     size("archive-push-queue-max", on(archive_push), "", "[0B..4PiB]",
-        "Pending WAL bytes after which WAL is dropped instead of archived.").old("archive-queue-max")
-        .refused(),
+        "Pending WAL bytes after which WAL is dropped instead of archived.").old("archive-queue-max"),
     time("archive-timeout", on(archive_get, archive_push, backup, check), "1m", "[100ms..1d]",
         "How long to wait for each WAL segment or async result."),
     choice("backup-standby", on(backup, check), "n", "n|prefer|y",
@@ -187,8 +186,8 @@ inline constexpr std::array kGeneralRows = {
         .depends("{info:stanza}"),
     choice("sort", on(repo_ls), "asc", "none|asc|desc",
         "Listing order for repo-ls.").on_command_line(),
-    path("spool-path", on(archive_get, archive_push, restore), "/var/spool/pgstrata",
-        "Local directory for WAL on its way to or from the repository.").internal_for(on(restore))
+    path("spool-path", on(archive_get, archive_push, check, restore), "/var/spool/pgstrata",
+        "Local directory for WAL on its way to or from the repository.").internal_for(on(check, restore))
         .depends("{archive-get:archive-async=y; archive-push:archive-async=y}"),
     string("stanza", kRepository | on(start, stop), "",
         "Name of the cluster to act on, as in its section of the configuration file.").on_command_line()

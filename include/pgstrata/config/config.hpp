@@ -67,6 +67,12 @@ public:
     {
         return command_line_options_;
     }
+    // All options of the command line but those that are secure: with the same environment they
+    // give a process in the background the same configuration.
+    const std::vector<std::string>& background_options() const noexcept
+    {
+        return background_options_;
+    }
     // What to tell the user once the log is up: WARN texts first, then INFO texts.
     const std::vector<std::string>& warnings() const noexcept { return warnings_; }
     const std::vector<std::string>& notes() const noexcept { return notes_; }
@@ -96,6 +102,7 @@ private:
     std::vector<unsigned> pg_indexes_;
     std::vector<std::string> stanzas_;
     std::vector<std::string> command_line_options_;
+    std::vector<std::string> background_options_;
     std::vector<Entry>
         values_; // only what was set or derived, by (row, index); defaults are looked up
     std::vector<std::string> warnings_;

@@ -5,6 +5,7 @@ namespace pgstrata::test {
 
 using Catch::Contains;
 using config::Command;
+using config::Role;
 
 TEST_CASE("options stand before and after the command, with '=' or as two words", "[config]")
 {
@@ -119,12 +120,50 @@ TEST_CASE("a command that is not built is refused by name", "[config]")
     CHECK_THAT(error.what(), Contains("'" + name + "'"));
 }
 
-TEST_CASE("a role other than main is refused", "[config]")
+TEST_CASE("only archive-push and archive-get have a role besides main", "[config]")
 {
     ConfigHost host;
 
-    CHECK(host.load({"info:main"}).command().id == Command::info);
-    CHECK(host.fail({"archive-push:async", "x"}).code() == ErrorCode::feature_not_supported);
+    CHECK(host.load({"info:main"}).role() == Role::main);
+    CHECK(host.load({"archive-push:async", "--stanza=m"}).role() == Role::async);
+    CHECK(host.load({"archive-get:async", "--stanza=m", "--pg1-path=/pg", "w"}).role() ==
+          Role::async);
+    for (const char* word :
+         {"info:async", "archive-push:local", "archive-push:", "backup:remote"}) {
+        CAPTURE(word);
+        CHECK(host.fail({word, "--stanza=m"}).code() == ErrorCode::feature_not_supported);
+    }
+}
+
+TEST_CASE("in the background archive-push has no parameter and archive-get one", "[config]")
+{
+    ConfigHost host;
+
+    CHECK(host.fail({"archive-push:async", "--stanza=m", "w"}).code() ==
+          ErrorCode::parameter_invalid);
+    CHECK(host.fail({"archive-get:async", "--stanza=m", "--pg1-path=/pg"}).code() ==
+          ErrorCode::parameter_required);
+}
+
+TEST_CASE("a process in the background gets the options of the command line and no secret",
+          "[config][bug-53]")
+{
+    ConfigHost host;
+    host.write_config("[global]\nrepo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=canary\n"
+                      "process-max=3\n");
+    host.environment.variables = {{"PGSTRATA_COMPRESS_LEVEL", "5"}};
+
+    const auto words = host.load({"--stanza=m",
+                                  "archive-push",
+                                  "--exec-id=1-2",
+                                  "--archive-async",
+                                  "--no-archive-check",
+                                  "--reset-log-path",
+                                  "w"})
+                           .background_options();
+
+    CHECK(words ==
+          Words{"--archive-async=y", "--no-archive-check", "--reset-log-path", "--stanza=m"});
 }
 
 TEST_CASE("option names may be shortened to a unique beginning", "[config]")

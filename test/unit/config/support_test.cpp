@@ -28,16 +28,38 @@ TEST_CASE("options of what is not built are refused by name from every source", 
     CHECK_THAT(error.what(), Contains("pgstrata.conf line 3"));
 }
 
-TEST_CASE("asynchronous archiving, a queue limit and a point in time of the store are refused",
-          "[config]")
+TEST_CASE("a point in time of the store is refused", "[config]")
 {
     ConfigHost host;
-    const Words arguments =
-        GENERATE(Words{"archive-push", "--stanza=m", "w", "--archive-async"},
-                 Words{"archive-push", "--stanza=m", "w", "--archive-push-queue-max=1GB"},
-                 Words{"info", "--repo=1", "--repo-target-time=2026-01-01 00:00:00"});
 
-    CHECK(host.fail(arguments).code() == ErrorCode::feature_not_supported);
+    CHECK(host.fail({"info", "--repo=1", "--repo-target-time=2026-01-01 00:00:00"}).code() ==
+          ErrorCode::feature_not_supported);
+}
+
+TEST_CASE("asynchronous archiving has its options without a note", "[config]")
+{
+    ConfigHost host;
+
+    const config::Config push = host.load({"archive-push",
+                                           "--stanza=m",
+                                           "w",
+                                           "--archive-async",
+                                           "--archive-push-queue-max=1GB",
+                                           "--archive-push-batch-size=1GB"});
+    CHECK(push.flag("archive-async"));
+    CHECK(push.text("spool-path") == "/var/spool/pgstrata");
+    CHECK(push.number("archive-push-queue-max") == 1 << 30);
+    CHECK(push.notes().empty());
+    const config::Config get = host.load({"archive-get",
+                                          "--stanza=m",
+                                          "--pg1-path=/pg",
+                                          "w",
+                                          "d",
+                                          "--archive-async",
+                                          "--no-archive-missing-retry",
+                                          "--archive-get-queue-max=1GB"});
+    CHECK_FALSE(get.flag("archive-missing-retry"));
+    CHECK(get.notes().empty());
 }
 
 TEST_CASE("the default of a refused option is accepted", "[config]")
