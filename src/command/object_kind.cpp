@@ -31,10 +31,12 @@ archive_kind(std::string_view path, std::string_view stanza, std::string_view ge
     if (!id) {
         return std::nullopt;
     }
-    if (path == repository::cluster_path(stanza, *id)) {
+    const std::string_view file = path.substr(path.rfind('/') + 1);
+    const auto dropped = repository::parse_gap_name(file);
+    if (path == repository::cluster_path(stanza, *id) ||
+        (dropped && path == repository::gap_path(stanza, *id, *dropped))) {
         return ObjectKind::document;
     }
-    const std::string_view file = path.substr(path.rfind('/') + 1);
     const auto object = repository::parse_wal_object_name(file);
     const auto name = object ? postgres::parse_wal_file_name(object->wal_name) : std::nullopt;
     if (!name || path != repository::wal_directory(stanza, *id, object->wal_name) + "/" +

@@ -17,6 +17,7 @@ constexpr std::size_t kDigestDigits = 40;
 constexpr std::size_t kLabelTimeSize = 15;
 constexpr std::size_t kFullLabelSize = kLabelTimeSize + 1;
 constexpr std::string_view kCompressedSuffix = ".zst";
+constexpr std::string_view kDocumentSuffix = ".json";
 constexpr std::string_view kLeaseName = "lease";
 
 std::optional<unsigned> parse_number(std::string_view text) noexcept
@@ -153,6 +154,26 @@ std::optional<WalObjectName> parse_wal_object_name(std::string_view text)
         return std::nullopt;
     }
     return name;
+}
+
+std::string gap_path(std::string_view stanza, ArchiveId id)
+{
+    return archive_path(stanza, id) + "/gap";
+}
+
+std::string gap_path(std::string_view stanza, ArchiveId id, std::string_view wal_name)
+{
+    return fmt::format("{}/{}{}", gap_path(stanza, id), wal_name, kDocumentSuffix);
+}
+
+std::optional<std::string> parse_gap_name(std::string_view name)
+{
+    if (!name.ends_with(kDocumentSuffix)) {
+        return std::nullopt;
+    }
+    std::string wal_name(name.substr(0, name.size() - kDocumentSuffix.size()));
+    return postgres::parse_wal_file_name(wal_name) ? std::optional(std::move(wal_name))
+                                                   : std::nullopt;
 }
 
 std::string backup_path(std::string_view stanza)

@@ -63,6 +63,12 @@ struct WalObjectName {
 std::string to_string(const WalObjectName& name);
 std::optional<WalObjectName> parse_wal_object_name(std::string_view text);
 
+// Of WAL files that were dropped: the directory, one record, and the WAL file that a name in the
+// directory is the record of.
+std::string gap_path(std::string_view stanza, ArchiveId id);
+std::string gap_path(std::string_view stanza, ArchiveId id, std::string_view wal_name);
+std::optional<std::string> parse_gap_name(std::string_view name);
+
 std::string backup_path(std::string_view stanza);
 std::string backup_path(std::string_view stanza, std::string_view label);
 std::string pack_path(std::string_view stanza, std::string_view label); // of all packs

@@ -22,6 +22,7 @@ TEST_CASE("the kind of an object is told by its path", "[repo-get]")
 {
     const auto& [path, kind] = GENERATE(table<std::string, ObjectKind>(
         {{kArchive + "cluster.json", ObjectKind::document},
+         {kArchive + "gap/" + kSegment + ".json", ObjectKind::document},
          {kWal + kSegment + kDigest + ".zst", ObjectKind::wal},
          {kWal + kSegment + kDigest, ObjectKind::wal},
          {kWal + kSegment + ".partial" + kDigest, ObjectKind::wal},

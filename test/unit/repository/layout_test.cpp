@@ -248,3 +248,17 @@ TEST_CASE("names of packs and journals tell their number", "[repository][layout]
         CHECK(pack_path("demo", "l", *number) == "backup/demo/l/pack/" + name);
     }
 }
+
+TEST_CASE("records of dropped WAL have the file's name", "[repository][layout]")
+{
+    CHECK(gap_path("demo", {15, 1}, "000000010000000000000003") ==
+          "archive/demo/15-1/gap/000000010000000000000003.json");
+    CHECK(parse_gap_name("000000010000000000000003.json") == "000000010000000000000003");
+    const std::string other = GENERATE(as<std::string>(),
+                                       "000000010000000000000003",
+                                       ".json",
+                                       "00000001000000000000000g.json",
+                                       "../000000010000000000000003.json",
+                                       "000000010000000000000003.json.json");
+    CHECK_FALSE(parse_gap_name(other));
+}
