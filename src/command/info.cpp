@@ -7,6 +7,7 @@
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <algorithm>
@@ -199,8 +200,9 @@ void read_stanza(const Source& source,
     }
     for (const repository::Cluster& cluster :
          repository::list_clusters(*source.repository, stanza)) {
-        repo.archives.push_back(
-            {cluster, repository::wal_range(*source.repository, stanza, cluster.id)});
+        repo.archives.push_back({cluster,
+                                 repository::wal_range(*source.repository, stanza, cluster.id),
+                                 repository::list_gaps(*source.repository, stanza, cluster)});
     }
     if (repo.archives.empty()) {
         return;

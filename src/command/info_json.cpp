@@ -76,11 +76,15 @@ void add_repository(json& shown, const InfoRepository& repo)
                                {"system-id", cluster.system_identifier},
                                {"version", std::to_string(cluster.id.major)}});
         const bool is_current = &archive == &repo.archives.back();
-        if (is_current || !archive.wal.first.empty()) {
-            shown["archive"].push_back({{"database", database_key(cluster.id, repo.key)},
-                                        {"id", repository::to_string(cluster.id)},
-                                        {"max", text_or_null(archive.wal.last)},
-                                        {"min", text_or_null(archive.wal.first)}});
+        if (is_current || !archive.wal.first.empty() || !archive.gaps.empty()) {
+            json entry = {{"database", database_key(cluster.id, repo.key)},
+                          {"id", repository::to_string(cluster.id)},
+                          {"max", text_or_null(archive.wal.last)},
+                          {"min", text_or_null(archive.wal.first)}};
+            for (const repository::WalRange& gap : archive.gaps) {
+                entry["gap"].push_back({{"max", gap.last}, {"min", gap.first}});
+            }
+            shown["archive"].push_back(std::move(entry));
         }
     }
 }

@@ -24,6 +24,7 @@ struct Database {
     unsigned major = 0;
     bool is_current = false;
     repository::WalRange wal;
+    std::vector<repository::WalRange> gaps;
     std::vector<InfoBackup> backups;
 };
 
@@ -152,11 +153,26 @@ void widen(repository::WalRange& range, const repository::WalRange& other)
     range.last = std::max(range.last, other.last);
 }
 
+// What several repositories lack is told once.
+void add_gaps(std::vector<repository::WalRange>& gaps,
+              const std::vector<repository::WalRange>& others)
+{
+    for (const repository::WalRange& other : others) {
+        const bool is_known = std::ranges::any_of(gaps, [&](const repository::WalRange& gap) {
+            return gap.first == other.first && gap.last == other.last;
+        });
+        if (!is_known) {
+            gaps.push_back(other);
+        }
+    }
+}
+
 void add_repository(std::vector<Database>& databases, const InfoRepository& repo)
 {
     for (const InfoArchive& archive : repo.archives) {
         Database& database = database_of(databases, archive.cluster);
         widen(database.wal, archive.wal);
+        add_gaps(database.gaps, archive.gaps);
         database.is_current = database.is_current || &archive == &repo.archives.back();
         for (const InfoBackup& backup : repo.backups) {
             if (backup.summary.archive_id == archive.cluster.id) {
@@ -174,7 +190,8 @@ std::vector<Database> collect_databases(const InfoStanza& stanza)
         add_repository(databases, repo);
     }
     std::erase_if(databases, [](const Database& database) {
-        return !database.is_current && database.wal.first.empty() && database.backups.empty();
+        return !database.is_current && database.wal.first.empty() && database.gaps.empty() &&
+               database.backups.empty();
     });
     std::stable_partition(databases.begin(), databases.end(), [](const Database& database) {
         return !database.is_current;
@@ -331,6 +348,10 @@ std::string database_text(const Database& database)
         database.major,
         database.wal.first.empty() ? "none present"
                                    : fmt::format("{}/{}", database.wal.first, database.wal.last));
+    for (const repository::WalRange& gap : database.gaps) {
+        text +=
+            fmt::format("        wal archive gap (dropped) min/max: {}/{}\n", gap.first, gap.last);
+    }
     for (const InfoBackup& backup : database.backups) {
         text += backup_text(backup);
     }

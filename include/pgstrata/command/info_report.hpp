@@ -37,6 +37,7 @@ struct InfoLock {
 struct InfoArchive {
     repository::Cluster cluster;
     repository::WalRange wal;
+    std::vector<repository::WalRange> gaps; // WAL that was dropped, see repository::list_gaps()
 };
 
 struct InfoTablespace {

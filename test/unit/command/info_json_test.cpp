@@ -170,3 +170,23 @@ TEST_CASE("a name that is not UTF-8 does not break the JSON", "[info][bug-6]")
 
     CHECK(backup.at("database-ref").at(0).at("name") == "caf\xef\xbf\xbd");
 }
+
+TEST_CASE("a gap in the archive is a member of its own only where there is one", "[info][bug-20]")
+{
+    auto repo = make_repository();
+    auto stanza = make_stanza({repo});
+    const auto archive = [&] {
+        return nlohmann::json::parse(command::render_info_json({stanza}, command::InfoDetail::full))
+            .at(0)
+            .at("archive")
+            .at(0);
+    };
+    CHECK_FALSE(archive().contains("gap"));
+
+    stanza.repositories[0].archives[0].gaps = {
+        {"000000010000000000000005", "000000010000000000000007"}};
+
+    CHECK(archive().at("gap") ==
+          nlohmann::json::parse(
+              R"([{"min":"000000010000000000000005","max":"000000010000000000000007"}])"));
+}

@@ -281,3 +281,19 @@ TEST_CASE("a single set shows everything that is known of it", "[info]")
                 who: me
 )");
 }
+
+TEST_CASE("WAL that was dropped is shown as a gap, once for all repositories", "[info][bug-20]")
+{
+    auto first = make_repository();
+    first.archives[0].gaps = {{"000000010000000000000005", "000000010000000000000007"}};
+    auto second = make_repository(2);
+    second.archives[0].gaps = {{"000000010000000000000005", "000000010000000000000007"},
+                               {"000000010000000000000009", "000000010000000000000009"}};
+
+    CHECK_THAT(render(make_stanza({first, second})),
+               Catch::Contains(std::string(kDatabase) +
+                               "        wal archive gap (dropped) min/max: "
+                               "000000010000000000000005/000000010000000000000007\n"
+                               "        wal archive gap (dropped) min/max: "
+                               "000000010000000000000009/000000010000000000000009\n"));
+}
