@@ -91,6 +91,13 @@ bool get_wal(const GetOptions& options,
              const postgres::ControlFile& control,
              const std::vector<GetSource>& sources)
 {
+    return fetch_wal(options, control, sources).has_value();
+}
+
+std::optional<std::string> fetch_wal(const GetOptions& options,
+                                     const postgres::ControlFile& control,
+                                     const std::vector<GetSource>& sources)
+{
     std::vector<Candidate> candidates;
     std::string failures;
     const auto note_failure = [&](unsigned repo_index, const Error& error) {
@@ -125,13 +132,13 @@ bool get_wal(const GetOptions& options,
                   options.wal_name,
                   candidate.repo_index,
                   repository::to_string(candidate.cluster.id));
-        return true;
+        return candidate.object.digest;
     }
     if (!failures.empty()) {
         throw Error(ErrorCode::repo_invalid,
                     fmt::format("unable to get {}:{}", options.wal_name, failures));
     }
-    return false;
+    return std::nullopt;
 }
 
 } // namespace pgstrata::engine

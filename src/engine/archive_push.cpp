@@ -224,6 +224,15 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
     }
 }
 
+void warn(const PushOptions& options, const std::string& text)
+{
+    if (options.on_warning) {
+        options.on_warning(text);
+    } else {
+        log::warn("{}", text);
+    }
+}
+
 // The targets that have yet to get the file. What keeps one from telling is added to `failures`:
 // the others get it all the same.
 std::vector<const PushTarget*> find_missing(const PreparedFile& file,
@@ -237,11 +246,12 @@ std::vector<const PushTarget*> find_missing(const PreparedFile& file,
             if (!is_stored(file, options.stanza, target)) {
                 missing.push_back(&target);
             } else if (options.warn_duplicates) {
-                log::warn("WAL file '{}' already exists in the repo{} archive with the same "
-                          "checksum\nHINT: this is valid "
-                          "in some recovery scenarios but may also indicate a problem.",
-                          file.name.name,
-                          target.index);
+                warn(options,
+                     fmt::format("WAL file '{}' already exists in the repo{} archive with the same "
+                                 "checksum\nHINT: this is valid in some recovery scenarios but may "
+                                 "also indicate a problem.",
+                                 file.name.name,
+                                 target.index));
             }
         } catch (const Error& error) {
             if (error.code() == ErrorCode::archive_duplicate) {

@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/error.hpp"
 
 #include <algorithm>
@@ -139,6 +140,14 @@ void check_lsn_target(const RecoveryInputs& inputs, const WalWindow& window)
     }
 }
 
+// "; it was dropped ..." where somebody has left word of that.
+std::string recorded_reason(const RecoveryInputs& inputs, const std::string& segment)
+{
+    const std::string reason = repository::describe_gap(
+        inputs.repository, inputs.options.stanza, inputs.cluster.id, segment);
+    return reason.empty() ? reason : "; " + reason;
+}
+
 void check_wal(const RecoveryInputs& inputs, postgres::Timeline timeline)
 {
     const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
@@ -147,9 +156,11 @@ void check_wal(const RecoveryInputs& inputs, postgres::Timeline timeline)
         inputs.repository, inputs.options.stanza, inputs.backup, path, segment_size);
     check_backup_wal(inputs, window);
     if (window.gap) {
+        const std::string segment = postgres::to_string(*window.gap, segment_size);
         log::warn("WAL segment {} is missing from the archive though later ones are there: "
-                  "recovery cannot go beyond it",
-                  postgres::to_string(*window.gap, segment_size));
+                  "recovery cannot go beyond it{}",
+                  segment,
+                  recorded_reason(inputs, segment));
     }
     if (inputs.options.settings.type == RecoveryType::time) {
         check_time_target(inputs, window);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/wal_wait.hpp"
 
-#include "pgstrata/log/log.hpp"
+#include "pgstrata/engine/spool.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
+#include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/cancel.hpp"
 
 namespace pgstrata::engine {
@@ -12,8 +13,27 @@ namespace {
 constexpr unsigned kFirstWait = 10; // milliseconds
 constexpr unsigned kLongestWait = 500;
 
-// The one likely reason why a segment does not come.
-std::string likely_cause(postgres::Session* session, const std::string& segment)
+// What archive-push in the background says of the segment; empty when it says nothing.
+std::string spool_error(const WalWait& wait, const std::string& segment)
+{
+    if (wait.spool_path.empty()) {
+        return {};
+    }
+    try {
+        const Spool spool(wait.spool_path, wait.stanza, SpoolFolder::out);
+        const auto error = spool.read_error(segment);
+        return error ? fmt::format("archive-push says in '{}': [{:03}] {}",
+                                   spool.path(),
+                                   error->exit_status(),
+                                   error->what())
+                     : std::string();
+    } catch (const Error&) {
+        return {};
+    }
+}
+
+// What the server says.
+std::string archiver_cause(postgres::Session* session, const std::string& segment)
 {
     if (session == nullptr) {
         return "is archive_command running, and does it archive to this repository?";
@@ -38,6 +58,17 @@ std::string likely_cause(postgres::Session* session, const std::string& segment)
     } catch (const Error&) {
         return "is the server still running?";
     }
+}
+
+// The one likely reason why a segment does not come.
+std::string likely_cause(const repository::Repository& repository,
+                         const WalWait& wait,
+                         const std::string& segment,
+                         postgres::Session* session)
+{
+    std::string cause = repository::describe_gap(repository, wait.stanza, wait.archive_id, segment);
+    cause = cause.empty() ? spool_error(wait, segment) : cause;
+    return cause.empty() ? archiver_cause(session, segment) : cause;
 }
 
 void wait_for_segment(const repository::Repository& repository,
@@ -65,7 +96,7 @@ void wait_for_segment(const repository::Repository& repository,
                                     segment,
                                     wait.repo_index,
                                     static_cast<double>(wait.timeout_milliseconds) / 1000.0),
-                        likely_cause(session, segment));
+                        likely_cause(repository, wait, segment, session));
         }
         sleep_cancellable(pause);
         pause = std::min(pause + pause / 4 + 1, kLongestWait);

@@ -4,6 +4,7 @@
 #include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/repository/catalog.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,5 +28,9 @@ struct GetOptions {
 bool get_wal(const GetOptions& options,
              const postgres::ControlFile& control,
              const std::vector<GetSource>& sources);
+// The same, with the digest in the name of the object that the file came from.
+std::optional<std::string> fetch_wal(const GetOptions& options,
+                                     const postgres::ControlFile& control,
+                                     const std::vector<GetSource>& sources);
 
 } // namespace pgstrata::engine

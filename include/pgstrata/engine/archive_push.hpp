@@ -5,6 +5,7 @@
 #include "pgstrata/util/error.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct PushOptions {
     bool warn_duplicates = true;       // archive-mode-check
     std::optional<int> compress_level; // unset: no compression
     std::size_t workers = 1;
+    // Hears what would be logged as a WARN, in place of the log.
+    std::function<void(const std::string&)> on_warning;
 };
 
 struct PushFailure {

@@ -16,6 +16,7 @@ struct WalWait {
     std::uint32_t wal_segment_size = 0;
     std::uint64_t timeout_milliseconds = 60000; // for each segment
     unsigned repo_index = 1;                    // for messages
+    std::string spool_path;                     // where archive-push may have left word; or empty
 };
 
 // Waits until every segment from `first` to `last` is in the archive. Throws Error(archive_timeout)

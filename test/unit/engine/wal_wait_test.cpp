@@ -2,7 +2,9 @@
 #include "unit/engine/archive_fixture.hpp"
 #include "unit/engine/fake_session.hpp"
 
+#include "pgstrata/engine/spool.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
+#include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/cancel.hpp"
 
 #include <csignal>
@@ -151,4 +153,26 @@ TEST_CASE("a signal ends the wait, and so does an archive that cannot be listed"
         waiting.fault.fail_at = waiting.fault.count + 1;
         CHECK_THROWS_MATCHES(waiting.run(3, 3), Error, HasCode(ErrorCode::service));
     }
+}
+
+TEST_CASE("the hint of a timeout is what archive-push left in the spool, or that WAL was dropped",
+          "[engine][wal_wait][bug-59][bug-20]")
+{
+    Waiting waiting;
+    waiting.wait.spool_path = waiting.directory.path();
+    FakeSession session;
+    session.archiver = {12, waiting.name(2), ""};
+    const Spool spool(waiting.directory.path(), kStanza, SpoolFolder::out);
+    spool.prepare();
+    spool.write_error(waiting.name(4), Error(ErrorCode::crypto, "of another segment"));
+    CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("12 failed"));
+
+    spool.write_error(Spool::kGlobal, Error(ErrorCode::repo_invalid, "the disk is away"));
+    CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("[103] the disk is away"));
+
+    repository::write_gap(*waiting.repository,
+                          kStanza,
+                          waiting.cluster.id,
+                          {waiting.name(3), "the queue was full", 1, "db1"});
+    CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("the queue was full"));
 }
