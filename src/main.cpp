@@ -56,11 +56,14 @@ void configure_log(const Config& config)
                                   : log::ConsoleStream::standard_output;
     settings.process_digits = config.number("process-max") > kMostWorkersOfTwoDigits ? 3 : 2;
     log::configure(settings);
-    if (config.command().logs_to_file) {
+    const bool is_async = config.role() == config::Role::async;
+    if (config.command().logs_to_file || is_async) {
         const std::string& stanza = config.text("stanza");
-        log::open_file(join_path(
-            config.text("log-path"),
-            fmt::format("{}-{}.log", stanza.empty() ? "all" : stanza, config.command().name)));
+        log::open_file(join_path(config.text("log-path"),
+                                 fmt::format("{}-{}{}.log",
+                                             stanza.empty() ? "all" : stanza,
+                                             config.command().name,
+                                             is_async ? "-async" : "")));
     }
 }
 
@@ -89,6 +92,12 @@ log::Level frame_level(const Config& config)
     return config.command().begin_at_debug ? log::Level::debug : log::Level::info;
 }
 
+std::string shown_command(const Config& config)
+{
+    return fmt::format(
+        "{}{}", config.command().name, config.role() == config::Role::async ? ":async" : "");
+}
+
 void log_begin(const Config& config)
 {
     if (!log::is_enabled(frame_level(config))) {
@@ -100,7 +109,7 @@ void log_begin(const Config& config)
     }
     log::write(frame_level(config),
                fmt::format("{} command begin {}:{}{}{}",
-                           config.command().name,
+                           shown_command(config),
                            PGSTRATA_VERSION,
                            parameters,
                            parameters.empty() ? "" : "]",
@@ -111,7 +120,7 @@ void log_end(const Config& config, const std::string& how)
 {
     if (log::is_enabled(frame_level(config))) {
         log::write(frame_level(config),
-                   fmt::format("{} command end: {}", config.command().name, how));
+                   fmt::format("{} command end: {}", shown_command(config), how));
     }
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "pgstrata/engine/archive_get.hpp"
+#include "command/archive_get.hpp"
 
 #include "pgstrata/command/commands.hpp"
-#include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
@@ -49,38 +48,61 @@ void check_stanza(const repository::Repository& repository,
     }
 }
 
-bool get(const config::Config& config, const engine::GetOptions& options)
+} // namespace
+
+GetRepositories open_get_sources(const config::Config& config, const postgres::ControlFile& control)
 {
-    const std::string& data_directory = config.text("pg-path");
-    const auto control = postgres::read_control_file(data_directory).control;
-    check_label(data_directory, control);
-    std::vector<OpenedRepository> repositories;
-    std::vector<engine::GetSource> sources;
-    const auto indexes = chosen_repositories(config);
-    const std::string failures = try_repositories(indexes, [&](unsigned index) {
-        OpenedRepository opened = open_repository(config, index);
-        check_stanza(*opened.repository, options.stanza, control);
-        sources.push_back({index, opened.repository.get()});
-        repositories.push_back(std::move(opened));
+    GetRepositories opened;
+    opened.failures = try_repositories(chosen_repositories(config), [&](unsigned index) {
+        OpenedRepository repository = open_repository(config, index);
+        check_stanza(*repository.repository, config.text("stanza"), control);
+        opened.sources.push_back({index, repository.repository.get()});
+        opened.repositories.push_back(std::move(repository));
     });
-    if (sources.empty()) {
-        raise_no_repository(failures);
+    if (opened.sources.empty()) {
+        raise_no_repository(opened.failures);
     }
-    if (!failures.empty()) {
-        log::warn("unable to use every repository:{}", failures);
+    if (!opened.failures.empty()) {
+        log::warn("unable to use every repository:{}", opened.failures);
     }
-    if (engine::get_wal(options, control, sources)) {
-        return true;
-    }
-    if (!failures.empty()) {
+    return opened;
+}
+
+std::optional<std::string> get_file(const GetRepositories& opened,
+                                    const engine::GetOptions& options,
+                                    const postgres::ControlFile& control)
+{
+    auto digest = engine::fetch_wal(options, control, opened.sources);
+    if (!digest && !opened.failures.empty()) {
         throw Error(
             ErrorCode::repo_invalid,
             fmt::format("unable to get {}: not every repository could be asked:{}",
                         options.wal_name,
-                        failures),
+                        opened.failures),
             "when that repository is gone for good, restore with --repo=N and only N is asked");
     }
-    return false;
+    return digest;
+}
+
+namespace {
+
+bool get(const config::Config& config,
+         const engine::GetOptions& options,
+         const postgres::ControlFile& control)
+{
+    const bool is_queued =
+        config.flag("archive-async") &&
+        postgres::parse_wal_file_name(options.wal_name)->kind == postgres::WalFileKind::segment;
+    const QueueAnswer answer =
+        is_queued ? ask_queue(config, options, control) : QueueAnswer::unknown;
+    const bool is_there =
+        answer == QueueAnswer::taken ||
+        (answer == QueueAnswer::unknown &&
+         get_file(open_get_sources(config, control), options, control).has_value());
+    if (is_queued && is_there) {
+        fill_queue(config, options.wal_name, control);
+    }
+    return is_there;
 }
 
 } // namespace
@@ -90,11 +112,17 @@ int run_archive_get(const config::Config& config)
     engine::GetOptions options;
     options.stanza = config.text("stanza");
     options.wal_name = config.parameters().at(0);
-    options.destination = config.parameters().at(1);
     if (!postgres::parse_wal_file_name(options.wal_name)) {
         raise(ErrorCode::parameter_invalid, "'{}' is not the name of a WAL file", options.wal_name);
     }
-    if (!get(config, options)) {
+    const std::string& data_directory = config.text("pg-path");
+    const auto control = postgres::read_control_file(data_directory).control;
+    check_label(data_directory, control);
+    if (config.role() == config::Role::async) {
+        return get_in_background(config, control);
+    }
+    options.destination = config.parameters().at(1);
+    if (!get(config, options, control)) {
         log::info("unable to find {} in the archive", options.wal_name);
         return kNotFound;
     }

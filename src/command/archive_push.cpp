@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "pgstrata/engine/archive_push.hpp"
+#include "command/archive_push.hpp"
 
 #include "pgstrata/command/commands.hpp"
-#include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/size.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace pgstrata::command {
 
-namespace {
-
-bool is_working_directory(const std::string& directory)
+bool is_same_directory(const std::string& left, const std::string& right)
 {
     struct stat here {};
     struct stat there {};
-    return ::stat(".", &here) == 0 && ::stat(directory.c_str(), &there) == 0 &&
+    return ::stat(left.c_str(), &here) == 0 && ::stat(right.c_str(), &there) == 0 &&
            here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
@@ -36,7 +35,7 @@ std::string wal_path(const config::Config& config)
     // PostgreSQL calls archive_command in its data directory: from anywhere else the name may be
     // another cluster's.
     const std::string& directory = config.text("pg-path");
-    if (!is_working_directory(directory)) {
+    if (!is_same_directory(".", directory)) {
         throw Error(
             ErrorCode::db_mismatch,
             fmt::format(
@@ -52,7 +51,6 @@ engine::PushOptions push_options(const config::Config& config)
 {
     engine::PushOptions options;
     options.stanza = config.text("stanza");
-    options.path = wal_path(config);
     options.check_header = config.flag("archive-header-check");
     options.warn_duplicates = config.flag("archive-mode-check");
     options.workers = static_cast<std::size_t>(config.number("process-max"));
@@ -62,8 +60,37 @@ engine::PushOptions push_options(const config::Config& config)
     return options;
 }
 
+std::optional<std::uint64_t> queue_limit(const config::Config& config)
+{
+    return config.has("archive-push-queue-max")
+               ? std::optional(static_cast<std::uint64_t>(config.number("archive-push-queue-max")))
+               : std::nullopt;
+}
+
+bool is_ready(const std::string& path)
+{
+    const std::string mark =
+        fmt::format("{}/archive_status/{}.ready", parent_path(path), file_name(path));
+    return ::access(mark.c_str(), F_OK) == 0;
+}
+
+PushTargets open_push_targets(const config::Config& config)
+{
+    PushTargets opened;
+    opened.failures = try_repositories(config.repo_indexes(), [&](unsigned index) {
+        OpenedRepository repository = open_repository(config, index);
+        opened.targets.push_back(
+            {index,
+             repository.repository.get(),
+             engine::current_cluster(*repository.repository, config.text("stanza"))});
+        opened.repositories.push_back(std::move(repository));
+    });
+    return opened;
+}
+
 // WAL of another cluster must not get in, whatever the other repositories say.
-void check_identities(const config::Config& config, const std::vector<engine::PushTarget>& targets)
+void check_push_identity(const config::Config& config,
+                         const std::vector<engine::PushTarget>& targets)
 {
     if (config.has("pg-path")) {
         const auto control = postgres::read_control_file(config.text("pg-path")).control;
@@ -85,26 +112,10 @@ void check_identities(const config::Config& config, const std::vector<engine::Pu
     }
 }
 
-} // namespace
-
-int run_archive_push(const config::Config& config)
+void push_file(const engine::PushOptions& options, const PushTargets& opened)
 {
-    const engine::PushOptions options = push_options(config);
-    engine::check_stop_file(config.text("lock-path"), options.stanza);
-    std::vector<OpenedRepository> repositories;
-    std::vector<engine::PushTarget> targets;
-    std::string failures = try_repositories(config.repo_indexes(), [&](unsigned index) {
-        OpenedRepository opened = open_repository(config, index);
-        targets.push_back({index,
-                           opened.repository.get(),
-                           engine::current_cluster(*opened.repository, options.stanza)});
-        repositories.push_back(std::move(opened));
-    });
-    if (targets.empty()) {
-        raise_no_repository(failures);
-    }
-    check_identities(config, targets);
-    for (const engine::PushFailure& failure : engine::push_wal(options, targets)) {
+    std::string failures = opened.failures;
+    for (const engine::PushFailure& failure : engine::push_wal(options, opened.targets)) {
         failures += "\n" + describe_failure(failure.index, failure.error);
     }
     if (!failures.empty()) {
@@ -112,7 +123,50 @@ int run_archive_push(const config::Config& config)
                     "archive-push command encountered error(s):" + failures,
                     "PostgreSQL keeps the file and tries again");
     }
-    log::info("pushed WAL file '{}' to the archive", file_name(options.path));
+}
+
+namespace {
+
+bool is_to_be_dropped(const config::Config& config, const std::string& path)
+{
+    const auto limit = queue_limit(config);
+    return limit && is_ready(path) &&
+           engine::is_queue_full(engine::list_ready(parent_path(path), ""), limit);
+}
+
+void push_now(const config::Config& config, const std::string& path)
+{
+    const std::string name(file_name(path));
+    if (is_to_be_dropped(config, path)) {
+        drop_wal(config, nullptr, {name});
+        log::warn("dropped WAL file '{}' because archive queue exceeded {}",
+                  name,
+                  format_size(*queue_limit(config)));
+        return;
+    }
+    engine::PushOptions options = push_options(config);
+    options.path = path;
+    const PushTargets opened = open_push_targets(config);
+    if (opened.targets.empty()) {
+        raise_no_repository(opened.failures);
+    }
+    check_push_identity(config, opened.targets);
+    push_file(options, opened);
+    log::info("pushed WAL file '{}' to the archive", name);
+}
+
+} // namespace
+
+int run_archive_push(const config::Config& config)
+{
+    engine::check_stop_file(config.text("lock-path"), config.text("stanza"));
+    if (config.role() == config::Role::async) {
+        return push_in_background(config);
+    }
+    const std::string path = wal_path(config);
+    if (!config.flag("archive-async") || !push_through_spool(config, path)) {
+        push_now(config, path);
+    }
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/lock.hpp"
+#include "pgstrata/engine/spool.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/size.hpp"
 #include "pgstrata/util/time.hpp"
@@ -190,6 +191,17 @@ std::vector<OpenedRepository> open_sources(const Config& config, const std::vect
     return opened;
 }
 
+// What waits for the cluster that is being replaced, or says something about it, is of no use to
+// the new one. None of it would be believed: that it cannot be removed is no reason not to restore.
+void forget_spool(const Config& config)
+{
+    try {
+        engine::clear_spool(config.text("spool-path"), config.text("stanza"));
+    } catch (const Error& error) {
+        log::warn("unable to clear the spool: {}", error.what());
+    }
+}
+
 } // namespace
 
 int run_restore(const Config& config)
@@ -198,6 +210,7 @@ int run_restore(const Config& config)
     const std::vector<unsigned> repos = chosen_repositories(config);
     engine::LocalLock lock(
         {config.text("lock-path"), options.stanza, {engine::LockType::restore}, repos});
+    forget_spool(config);
     const std::vector<OpenedRepository> opened = open_sources(config, repos);
     std::vector<engine::RestoreSource> sources;
     sources.reserve(opened.size());

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "command/archive_push.hpp"
+#include "command/background.hpp"
+
+#include "pgstrata/engine/lock.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/path.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <mutex>
+
+namespace pgstrata::command {
+
+namespace {
+
+using engine::Spool;
+using engine::SpoolFolder;
+
+constexpr unsigned kFirstPause = 5; // milliseconds
+constexpr unsigned kLongestPause = 100;
+// A process in the background that ended without a word is started again after this, then after
+// twice as long.
+constexpr std::uint64_t kFirstRestart = 1000;
+
+std::string wal_directory(const config::Config& config)
+{
+    if (!config.has("pg-path")) {
+        throw Error(ErrorCode::option_required,
+                    "option 'pg1-path' is needed for 'archive-async'",
+                    "the process in the background looks there for WAL to archive");
+    }
+    return join_path(config.text("pg-path"), "pg_wal");
+}
+
+// One archive-push that waits for its file.
+class Waiter {
+public:
+    Waiter(const config::Config& config, const std::string& path)
+        : config_(config),
+          spool_(config.text("spool-path"), config.text("stanza"), SpoolFolder::out), path_(path),
+          name_(file_name(path)), place_(place_of(config, config.repo_indexes()))
+    {
+    }
+
+    // Takes the mark when it is there and of this very file.
+    bool take()
+    {
+        const auto stored = spool_.read_stored(name_);
+        if (!stored) {
+            return false;
+        }
+        const auto file = engine::look_at_wal(path_);
+        if (!file || stored->identity != engine::mark_identity(*file, place_)) {
+            return false;
+        }
+        spool_.remove(name_ + ".ok");
+        if (stored->warning) {
+            log::warn("{}", *stored->warning);
+        }
+        log::info("pushed WAL file '{}' to the archive asynchronously", name_);
+        return true;
+    }
+
+    void wait()
+    {
+        const auto timeout = static_cast<std::uint64_t>(config_.number("archive-timeout"));
+        const std::uint64_t deadline = monotonic_milliseconds() + timeout;
+        unsigned pause = kFirstPause;
+        // What the first look finds is of an earlier try, and this one is here to try again.
+        for (bool is_first = true; is_first || !take(); is_first = false) {
+            const auto error = is_first ? std::nullopt : spool_.read_error(name_);
+            if (error) {
+                throw *error;
+            }
+            engine::check_stop_file(config_.text("lock-path"), config_.text("stanza"));
+            if (monotonic_milliseconds() >= deadline) {
+                give_up(timeout);
+            }
+            start_where_needed();
+            sleep_cancellable(pause);
+            pause = std::min(pause + pause / 4 + 1, kLongestPause);
+        }
+    }
+
+private:
+    void start_where_needed()
+    {
+        const std::uint64_t now = monotonic_milliseconds();
+        if (now < next_start_ || background_process(config_) != 0) {
+            return;
+        }
+        try {
+            // Under the lock, so that no process is there to have just written them.
+            const engine::LocalLock lock(archive_lock(config_));
+            spool_.prepare();
+            spool_.remove_errors(name_);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::lock_acquire) {
+                throw;
+            }
+            return;
+        }
+        start_background(config_);
+        restart_pause_ = next_start_ == 0 ? kFirstRestart : 2 * restart_pause_;
+        next_start_ = now + restart_pause_;
+    }
+
+    [[noreturn]] void give_up(std::uint64_t timeout) const
+    {
+        const std::int64_t process = background_process(config_);
+        const std::string log = background_log(config_);
+        throw Error(
+            ErrorCode::archive_timeout,
+            fmt::format(
+                "unable to push WAL file '{}' to the archive asynchronously after {} second(s)",
+                name_,
+                static_cast<double>(timeout) / 1000.0),
+            process != 0
+                ? fmt::format(
+                      "process {} is still at work, and says in '{}' what it does", process, log)
+                : fmt::format("the process in the background ended without a word: see '{}'", log));
+    }
+
+    const config::Config& config_;
+    Spool spool_;
+    std::string path_;
+    std::string name_;
+    std::string place_;
+    std::uint64_t next_start_ = 0; // 0 before the first
+    std::uint64_t restart_pause_ = 0;
+};
+
+// The repositories of a process in the background, opened when the first file is pushed.
+class LazyTargets {
+public:
+    LazyTargets(const config::Config& config, const Spool& spool) : config_(config), spool_(spool)
+    {
+    }
+
+    // Throws the same failure to all.
+    const PushTargets& get()
+    {
+        const std::lock_guard lock(mutex_);
+        if (!opened_ && !failure_) {
+            open();
+        }
+        if (failure_) {
+            throw *failure_;
+        }
+        return *opened_;
+    }
+
+private:
+    void open()
+    {
+        try {
+            PushTargets opened = open_push_targets(config_);
+            if (opened.targets.empty()) {
+                raise_no_repository(opened.failures);
+            }
+            check_push_identity(config_, opened.targets);
+            record_gaps(config_, spool_, opened);
+            opened_ = std::move(opened);
+        } catch (const Error& error) {
+            failure_ = error;
+        }
+    }
+
+    const config::Config& config_;
+    const Spool& spool_;
+    std::mutex mutex_;
+    std::optional<PushTargets> opened_;
+    std::optional<Error> failure_;
+};
+
+std::vector<std::string> names_of(const std::vector<engine::ReadyFile>& files)
+{
+    std::vector<std::string> names;
+    names.reserve(files.size());
+    for (const engine::ReadyFile& file : files) {
+        names.push_back(file.name);
+    }
+    return names;
+}
+
+engine::PushCount push_all(const config::Config& config, const Spool& spool)
+{
+    spool.prepare();
+    engine::remove_leftovers(spool);
+    const std::string directory = wal_directory(config);
+    LazyTargets targets(config, spool);
+    const engine::PushOptions base = push_options(config);
+    engine::PushRun run{.spool = spool};
+    run.wal_directory = directory;
+    run.place = place_of(config, config.repo_indexes());
+    run.batch_size = static_cast<std::uint64_t>(config.number("archive-push-batch-size"));
+    run.queue_limit = queue_limit(config);
+    run.workers = base.workers;
+    run.push = [&](const engine::ReadyFile& file, std::size_t workers) {
+        std::string warnings;
+        engine::PushOptions options = base;
+        options.path = join_path(directory, file.name);
+        options.workers = workers;
+        options.on_warning = [&](const std::string& text) {
+            warnings += (warnings.empty() ? "" : "\n") + text;
+        };
+        push_file(options, targets.get());
+        return warnings;
+    };
+    run.drop = [&](const std::vector<engine::ReadyFile>& files) {
+        drop_wal(config, &spool, names_of(files));
+    };
+    run.check = [&] {
+        check_cancelled();
+        engine::check_stop_file(config.text("lock-path"), config.text("stanza"));
+    };
+    return engine::push_waiting(run);
+}
+
+} // namespace
+
+bool push_through_spool(const config::Config& config, const std::string& path)
+{
+    const std::string directory = wal_directory(config);
+    Waiter waiter(config, path);
+    if (waiter.take()) {
+        return true;
+    }
+    if (!is_ready(path) || !is_same_directory(parent_path(path), directory)) {
+        return false;
+    }
+    waiter.wait();
+    return true;
+}
+
+int push_in_background(const config::Config& config)
+{
+    const engine::LocalLock lock(archive_lock(config));
+    const Spool spool(config.text("spool-path"), config.text("stanza"), SpoolFolder::out);
+    engine::PushCount count;
+    try {
+        count = push_all(config, spool);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::terminated) {
+            leave_error(spool, error);
+        }
+        throw;
+    }
+    log::info("pushed {} WAL file(s) to the archive, dropped {}", count.pushed, count.dropped);
+    if (count.failed != 0) {
+        raise(ErrorCode::command, "unable to push {} WAL file(s)", count.failed);
+    }
+    return 0;
+}
+
+} // namespace pgstrata::command
