@@ -6,6 +6,7 @@ endif()
 
 add_executable(integration
   integration/archive_test.cpp
+  integration/async_test.cpp
   integration/backup_test.cpp
   integration/check_test.cpp
   integration/command_test.cpp
