@@ -194,7 +194,8 @@ std::uint64_t available_memory()
 {
     std::ifstream file("/proc/meminfo");
     std::string key;
-    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes; file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
+    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes;
+         file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
         if (key == "MemAvailable:") {
             return kibibytes * 1024;
         }

@@ -95,7 +95,7 @@ struct OptionRow {
     std::string_view depends;    // "repo-type=s3", "pg-path", with ",else=y" for another default
     Support support = Support::built;
     std::string_view
-        built_values; // "posix|cifs": values that are built though `support` says otherwise
+        built_values;         // "posix|cifs": values that are built though `support` says otherwise
     std::string_view meaning; // one sentence, for help and the man page
 };
 
