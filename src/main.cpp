@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+// main() cannot be in a namespace. NOLINTNEXTLINE(google-build-using-namespace)
 using namespace pgstrata;
 using config::Config;
 
@@ -212,6 +213,7 @@ int main(int argc, char** argv)
     try {
         configure_early_log();
         const config::Environment environment = config::process_environment(argc, argv);
+        // For when loading throws. NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores)
         is_get = is_archive_get(environment.arguments);
         const Config config = config::load_config(environment);
         is_get = config.command().id == config::Command::archive_get;
