@@ -72,7 +72,7 @@ public:
         for (bool is_first = true; is_first || !take(); is_first = false) {
             const auto error = is_first ? std::nullopt : spool_.read_error(name_);
             if (error) {
-                throw *error;
+                throw Error(*error);
             }
             engine::check_stop_file(config_.text("lock-path"), config_.text("stanza"));
             if (monotonic_milliseconds() >= deadline) {
@@ -147,7 +147,7 @@ public:
             open();
         }
         if (failure_) {
-            throw *failure_;
+            throw Error(*failure_);
         }
         return *opened_;
     }

@@ -164,9 +164,14 @@ private:
     }
 
     // WAL may pile up while a slow batch is under way: the limit must not wait for its end.
-    bool is_overflowing() const
+    bool is_overflowing()
     {
-        return run_.queue_limit && is_queue_full(look().push, run_.queue_limit);
+        const std::uint64_t now = monotonic_milliseconds();
+        if (!run_.queue_limit || now < next_look_) {
+            return false;
+        }
+        next_look_ = now + run_.look_milliseconds;
+        return is_queue_full(look().push, run_.queue_limit);
     }
 
     void push_one(const ReadyFile& file, std::size_t threads)
@@ -197,6 +202,7 @@ private:
     }
 
     const PushRun& run_;
+    std::atomic<std::uint64_t> next_look_ = 0;
     std::atomic<bool> has_failed_ = false;
     std::atomic<std::size_t> pushed_ = 0;
     std::atomic<std::size_t> failed_ = 0;

@@ -409,3 +409,80 @@ TEST_CASE("absence is proved by the repository, never by a mark", "[async][archi
     CHECK(site.run({"archive-get", missing, target}).status > 125);
     set_permissions(site.repository(), 0750);
 }
+
+TEST_CASE("a segment is acknowledged when every repository has it", "[async][archive][bug-25]")
+{
+    const TemporaryDirectory second;
+    Site site(asynchronous({"repo2-path=" + second.path() + "/repo2"}));
+    set_archiving(site, false);
+    make_wal(site, 3);
+    const auto name = first_waiting(site);
+    const auto path = site.cluster().path("pg_wal/" + name);
+    const auto archive = second / "repo2/archive/main/15-1";
+    set_permissions(archive, 0500);
+
+    const auto result = site.run({"archive-push", path});
+
+    CHECK(result.status == 104);
+    CHECK_THAT(result.text(), Catch::Contains("repo2: [") && !Catch::Contains("repo1: ["));
+    CHECK(archived(site).count(name) == 1);
+    wait_until_idle(site);
+    CHECK_FALSE(fs::exists(spool(site, "out/" + name + ".ok")));
+
+    set_permissions(archive, 0750);
+    site.must({"archive-push", path});
+    CHECK(fs::exists(archive + "/" + name.substr(0, 16)));
+    set_archiving(site, true);
+    wait_until_archived(site);
+}
+
+TEST_CASE("a lock of somebody else keeps segments from being pushed, never from being got",
+          "[async][archive][bug-46]")
+{
+    Site site(asynchronous());
+    const auto name = site.cluster().archive_current_segment();
+    set_archiving(site, false);
+    make_wal(site, 1);
+    const auto next = first_waiting(site);
+    wait_until_idle(site);
+    const auto lock = site.path("lock/main-archive-1.lock");
+    const BackgroundProcess holder({"/usr/bin/flock", "-x", lock, "/bin/sleep", "30"});
+    wait_until("the lock", [&] { return fs::exists(lock); });
+    std::this_thread::sleep_for(200ms);
+    const auto target = site.new_path("got");
+
+    CHECK(site.run({"archive-get", name, target}).status == 0);
+    CHECK(site.run({"archive-get", next, target}).status == 1);
+    const auto result =
+        site.run({"archive-push", "--archive-timeout=1s", site.cluster().path("pg_wal/" + next)});
+    CHECK(result.status == 82);
+    CHECK_THAT(result.text(), Catch::Contains(next));
+    CHECK(archived(site).count(next) == 0);
+}
+
+TEST_CASE("a request to end ends the process in the background cleanly", "[async][archive][bug-57]")
+{
+    Site site(asynchronous());
+    set_archiving(site, false);
+    make_wal(site, 25);
+    const auto path = site.cluster().path("pg_wal/" + first_waiting(site));
+    site.must({"archive-push", "--process-max=1", path});
+    const auto pid = background_process(site);
+    REQUIRE(pid > 1);
+
+    site.must({"stop", "--force"});
+
+    wait_until_idle(site);
+    CHECK_THAT(log_text(site, "main-archive-push-async.log"),
+               Catch::Contains("terminated on signal SIGTERM") || Catch::Contains("[062]"));
+    CHECK(acknowledged_too_early(site).empty());
+    for (const auto& entry : fs::directory_iterator(spool(site, "out"))) {
+        const auto marked = entry.path().stem().string();
+        CAPTURE(marked);
+        CHECK((marked == "global" || archived(site).count(marked) == 1));
+    }
+    site.must({"start"});
+    set_archiving(site, true);
+    wait_until_archived(site);
+    CHECK(archived(site).size() >= 25);
+}

@@ -52,6 +52,7 @@ struct PushRun {
     std::string place;
     std::uint64_t batch_size = 0; // bytes; at least one file is pushed before looking again
     std::optional<std::uint64_t> queue_limit;
+    std::uint64_t look_milliseconds = 500; // how often the limit is looked at during a batch
     std::size_t workers = 1;
     // Stores one file in every repository or throws; returns a warning or "". Called by workers,
     // each with its share of threads.

@@ -251,6 +251,7 @@ TEST_CASE("a queue that overflows during a slow batch is dropped before the batc
     PushFixture fixture;
     fixture.run.workers = 1;
     fixture.run.queue_limit = 50;
+    fixture.run.look_milliseconds = 0;
     for (unsigned number = 1; number <= 4; ++number) {
         fixture.add(segment(number));
     }
