@@ -338,7 +338,7 @@ private:
         if (!doubt.empty()) {
             log::info("sizes and times of files do not count, all files are compared: {}", doubt);
         }
-        const BackupPlan plan = plan_backup(manifest_, rules, *prior_);
+        BackupPlan plan = plan_backup(manifest_, rules, *prior_);
         log::info("{} of {} are as in backup {} by size and time",
                   format_size(plan.referred),
                   format_size(plan.referred + plan.bytes),
