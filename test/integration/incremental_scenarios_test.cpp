@@ -137,6 +137,14 @@ struct Life : Chain {
         run_lines(cluster(), {"UPDATE here SET i = -i WHERE i < 10"}, "copied");
     }
 
+    // WAL tells of the pages by the place where they were changed.
+    void move_database_there_and_back()
+    {
+        cluster().sql("ALTER DATABASE second SET TABLESPACE space");
+        cluster().sql("UPDATE here SET i = -i WHERE i % 10 = 0", "second");
+        cluster().sql("ALTER DATABASE second SET TABLESPACE pg_default");
+    }
+
     // After a crash files may end with pages that no WAL tells of. Their numbers are those of rows
     // that were vacuumed away.
     void grow_with_zero_pages()
@@ -228,6 +236,7 @@ TEST_CASE("an incremental backup restores the files that a full one restores",
     settle(life.cluster());
     life.take({"--type=full"});
 
+    life.move_database_there_and_back();
     life.live_a_little();
     life.check_files("incr");
     life.check_rows();

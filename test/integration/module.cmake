@@ -8,22 +8,28 @@ add_executable(integration
   integration/archive_test.cpp
   integration/async_test.cpp
   integration/backup_test.cpp
+  integration/change_tracking_test.cpp
   integration/check_test.cpp
   integration/command_test.cpp
   integration/damage_test.cpp
   integration/full_disk_test.cpp
   integration/harness_test.cpp
+  integration/incremental_scenarios_test.cpp
+  integration/incremental_test.cpp
   integration/info_test.cpp
   integration/main_path_test.cpp
   integration/offline_backup_test.cpp
+  integration/random_chain_test.cpp
   integration/repository_files_test.cpp
   integration/restore_delta_test.cpp
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
+  integration/resume_test.cpp
   integration/s3_test.cpp
   integration/secrets_test.cpp
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
+  support/chain.cpp
   support/cluster.cpp
   support/data_directory_comparison.cpp
   support/process.cpp
