@@ -30,6 +30,7 @@ TEST_CASE("a backup into a full repository fails, leaves no backup, and works on
     Site site(with_repository(disk->path() + "/repository"));
     site.cluster().sql(
         "CREATE TABLE big AS SELECT gen_random_uuid() FROM generate_series(1, 200000)");
+    site.cluster().archive_current_segment();
     disk->fill_until(2 * kMiB);
 
     const auto result = site.run({"backup", "--type=full"});

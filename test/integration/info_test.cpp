@@ -89,6 +89,7 @@ TEST_CASE("info's JSON describes a backup as monitors expect it", "[info]")
     CHECK(keys(backup) == Keys{"annotation",
                                "archive",
                                "backrest",
+                               "change",
                                "database",
                                "error",
                                "info",
