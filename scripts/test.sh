@@ -148,7 +148,8 @@ lint_man_pages() {
     local page warnings
     for page in man/*.[1-8]; do
         [ -e "$page" ] || continue
-        warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
+        warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null |
+            grep -v 'will not fit on one page') || true # a terminal has no pages
         [ -z "$warnings" ] || { printf '%s\n' "$warnings"; return 1; }
     done
 }
