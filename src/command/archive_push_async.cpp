@@ -68,12 +68,10 @@ public:
         const auto timeout = static_cast<std::uint64_t>(config_.number("archive-timeout"));
         const std::uint64_t deadline = monotonic_milliseconds() + timeout;
         unsigned pause = kFirstPause;
-        // What the first look finds is of an earlier try, and this one is here to try again.
+        // An error that is there already is of an earlier try, and this one is here to try again.
+        known_error_ = spool_.error_identity(name_);
         for (bool is_first = true; is_first || !take(); is_first = false) {
-            const auto error = is_first ? std::nullopt : spool_.read_error(name_);
-            if (error) {
-                throw Error(*error);
-            }
+            throw_new_error();
             engine::check_stop_file(config_.text("lock-path"), config_.text("stanza"));
             if (monotonic_milliseconds() >= deadline) {
                 give_up(timeout);
@@ -85,6 +83,16 @@ public:
     }
 
 private:
+    void throw_new_error() const
+    {
+        if (spool_.error_identity(name_) == known_error_) {
+            return;
+        }
+        if (const auto error = spool_.read_error(name_)) {
+            throw Error(*error);
+        }
+    }
+
     void start_where_needed()
     {
         const std::uint64_t now = monotonic_milliseconds();
@@ -96,6 +104,7 @@ private:
             const engine::LocalLock lock(archive_lock(config_));
             spool_.prepare();
             spool_.remove_errors(name_);
+            known_error_.clear();
         } catch (const Error& error) {
             if (error.code() != ErrorCode::lock_acquire) {
                 throw;
@@ -128,6 +137,7 @@ private:
     std::string path_;
     std::string name_;
     std::string place_;
+    std::string known_error_;
     std::uint64_t next_start_ = 0; // 0 before the first
     std::uint64_t restart_pause_ = 0;
 };

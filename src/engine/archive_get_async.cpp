@@ -148,6 +148,25 @@ void place_entry(const Spool& spool,
     spool.remove(name);
 }
 
+// False when the entry is not good; it is gone then.
+bool try_entry(const Spool& spool,
+               const QueueEntry& entry,
+               const QueueRequest& request,
+               const postgres::ControlFile& control)
+{
+    try {
+        place_entry(spool, entry, request, control);
+        return true;
+    } catch (const Error& error) {
+        log::warn("'{}' was fetched ahead and cannot be used: [{:03}] {}",
+                  spool.path(to_string(entry)),
+                  error.exit_status(),
+                  error.what());
+        spool.remove(to_string(entry));
+        return false;
+    }
+}
+
 class Fetcher : NonCopyable {
 public:
     explicit Fetcher(const FetchRun& run) : run_(run) {}
@@ -283,23 +302,11 @@ bool take_from_queue(const Spool& spool,
                      const QueueRequest& request,
                      const postgres::ControlFile& control)
 {
-    for (const std::string& name : spool.names()) {
+    return std::ranges::any_of(spool.names(), [&](const std::string& name) {
         const auto entry = parse_queue_entry(name);
-        if (!entry || entry->wal != request.wal || entry->place != request.place) {
-            continue;
-        }
-        try {
-            place_entry(spool, *entry, request, control);
-            return true;
-        } catch (const Error& error) {
-            log::warn("'{}' was fetched ahead and cannot be used: [{:03}] {}",
-                      spool.path(name),
-                      error.exit_status(),
-                      error.what());
-            spool.remove(name);
-        }
-    }
-    return false;
+        return entry && entry->wal == request.wal && entry->place == request.place &&
+               try_entry(spool, *entry, request, control);
+    });
 }
 
 bool is_being_fetched(const Spool& spool, std::string_view wal, std::int64_t pid)

@@ -216,6 +216,16 @@ std::optional<Error> Spool::read_error(std::string_view wal) const
     return Error(error_code(code), text.substr(end + 1));
 }
 
+std::string Spool::error_identity(std::string_view wal) const
+{
+    std::string identity;
+    for (const std::string_view name : {wal, kGlobal}) {
+        const auto mark = look_at_wal(path(with_suffix(name, kError)));
+        identity += mark ? mark->identity : "";
+    }
+    return identity;
+}
+
 void Spool::write_error(std::string_view wal, const Error& error) const
 {
     write_text(with_suffix(wal, kError),

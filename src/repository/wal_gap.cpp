@@ -33,15 +33,17 @@ public:
     bool has(const std::string& wal_name)
     {
         const std::string directory = wal_directory(stanza_, id_, wal_name);
-        const auto [place, is_new] = names_.try_emplace(directory);
-        if (is_new) {
-            repository_.storage().list(directory, [&](const storage::EntryInfo& entry) {
-                if (const auto object = parse_wal_object_name(entry.name)) {
-                    place->second.insert(object->wal_name);
-                }
-            });
+        const auto known = names_.find(directory);
+        if (known != names_.end()) {
+            return known->second.contains(wal_name);
         }
-        return place->second.contains(wal_name);
+        std::set<std::string>& names = names_[directory];
+        repository_.storage().list(directory, [&](const storage::EntryInfo& entry) {
+            if (const auto object = parse_wal_object_name(entry.name)) {
+                names.insert(object->wal_name);
+            }
+        });
+        return names.contains(wal_name);
     }
 
 private:

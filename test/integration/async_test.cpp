@@ -80,13 +80,6 @@ void make_wal(Site& site, int segments)
     }
 }
 
-void set_archiving(Site& site, bool is_on)
-{
-    site.cluster().sql(is_on ? "ALTER SYSTEM RESET archive_command"
-                             : "ALTER SYSTEM SET archive_command = '/bin/false'");
-    site.cluster().sql("SELECT pg_reload_conf()");
-}
-
 std::size_t waiting(Site& site)
 {
     std::size_t count = 0;
@@ -105,6 +98,20 @@ void wait_until_idle(const Site& site)
 {
     wait_until("the end of the process in the background",
                [&] { return background_process(site) == 0; });
+}
+
+// Off: nobody is left who archives.
+void set_archiving(Site& site, bool is_on)
+{
+    if (!is_on) {
+        wait_until_archived(site);
+    }
+    site.cluster().sql(is_on ? "ALTER SYSTEM RESET archive_command"
+                             : "ALTER SYSTEM SET archive_command = '/bin/false'");
+    site.cluster().sql("SELECT pg_reload_conf()");
+    if (!is_on) {
+        wait_until_idle(site);
+    }
 }
 
 // Whether the repository takes WAL.

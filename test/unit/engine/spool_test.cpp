@@ -119,6 +119,20 @@ TEST_CASE("an error mark that makes no sense is still an error", "[engine][spool
     CHECK(run.spool.read_error(kWal)->code() == code);
 }
 
+TEST_CASE("an error that is written again is another one", "[engine][spool][bug-26]")
+{
+    const SpoolRun run;
+    const Error error(ErrorCode::crypto, "no key");
+    CHECK(run.spool.error_identity(kWal).empty());
+    const std::string name = GENERATE(as<std::string>(), kWal, "global");
+    run.spool.write_error(name, error);
+    const std::string first = run.spool.error_identity(kWal);
+    CHECK_FALSE(first.empty());
+    CHECK(run.spool.error_identity(kWal) == first);
+    run.spool.write_error(name, error);
+    CHECK(run.spool.error_identity(kWal) != first);
+}
+
 TEST_CASE("the error of a file goes before that of all", "[engine][spool]")
 {
     const SpoolRun run;
