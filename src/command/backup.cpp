@@ -96,6 +96,12 @@ Source find_source(const config::Config& config)
         return source;
     }
     source.servers = find_servers(config);
+    if (source.servers.empty()) {
+        throw Error(ErrorCode::db_connect,
+                    "unable to find primary cluster: no server could be connected to",
+                    "is the server running, and are pg1-path, pg1-port and pg1-socket-path right? "
+                    "--no-online backs up a stopped one");
+    }
     std::vector<engine::ServerState> states;
     for (const FoundServer& server : source.servers) {
         if (server.control.system_identifier != source.servers.front().control.system_identifier) {

@@ -72,6 +72,11 @@ void check_stanza(const config::Config& config)
 {
     const std::string& stanza = config.text("stanza");
     const std::vector<FoundServer> servers = find_servers(config);
+    if (servers.empty()) {
+        throw Error(ErrorCode::config,
+                    "no database found",
+                    "is the server running, and are pg1-path, pg1-port and pg1-socket-path right?");
+    }
     const FoundServer* const primary = find_primary(servers);
     const std::string_view role = primary != nullptr ? "primary" : "standby";
     const postgres::ControlFile& control =

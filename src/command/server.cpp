@@ -40,7 +40,7 @@ std::vector<FoundServer> find_servers(const config::Config& config)
         try {
             server.session = connect_server(config, index);
         } catch (const Error& error) {
-            if (error.code() != ErrorCode::db_connect || config.pg_indexes().size() == 1) {
+            if (error.code() != ErrorCode::db_connect) {
                 throw;
             }
             log::warn(
@@ -54,11 +54,6 @@ std::vector<FoundServer> find_servers(const config::Config& config)
         server.control = postgres::read_control_file(expected.data_directory).control;
         engine::check_server(*server.session, server.control, expected);
         servers.push_back(std::move(server));
-    }
-    if (servers.empty()) {
-        throw Error(ErrorCode::config,
-                    "no database found",
-                    "is the server running, and are pg1-path, pg1-port and pg1-socket-path right?");
     }
     return servers;
 }

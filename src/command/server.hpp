@@ -26,8 +26,7 @@ struct FoundServer {
 };
 
 // Asks every pgN that has a path; one that cannot be connected to is passed over with a WARN.
-// Whether WAL is archived is asked of a primary only. Throws Error(config) when nobody answers, and
-// what engine::check_server() throws.
+// Whether WAL is archived is asked of a primary only. Throws what engine::check_server() throws.
 std::vector<FoundServer> find_servers(const config::Config& config);
 
 } // namespace pgstrata::command
