@@ -34,12 +34,6 @@ struct Ledger : Chain {
         cluster().sql("UPDATE ledger SET text = 'changed' WHERE id = " + std::to_string(id));
         settle(cluster());
     }
-    Strings rows(Cluster& restored)
-    {
-        restored.start();
-        restored.wait_until_promoted();
-        return {fingerprint(restored)};
-    }
     void check_newest_is_right()
     {
         CHECK(differences_from_full() == Strings{});
