@@ -116,7 +116,7 @@ run_unit() { # PRESET
     local program status=0
     for program in $(unit_programs "$1"); do
         echo "== $program"
-        "${as_tester[@]}" timeout -k 10 300 "$PWD/$program" || status=1
+        "${as_tester[@]}" timeout -k 10 900 "$PWD/$program" || status=1
     done
     return "$status"
 }
@@ -126,7 +126,7 @@ run_integration() {
     local status=0
     run_integration_half '[main-path]' >"$logs/integration-1.part" 2>&1 &
     run_integration_half '~[main-path]' || status=1
-    timeout -k 10 300 build/release/test/integration-session || status=1
+    timeout -k 10 600 build/release/test/integration-session || status=1
     wait $! || status=1
     cat "$logs/integration-1.part"
     rm -f "$logs/integration-1.part"
@@ -135,13 +135,13 @@ run_integration() {
 
 # The user changes inside the program, which as root first mounts a small file system of its own.
 run_integration_half() { # TEST-SPECIFICATION
-    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 600 build/release/test/integration "$1"
+    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 2400 build/release/test/integration "$1"
 }
 
 run_asan_main_path() {
     PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15 \
         ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        timeout -k 10 600 build/release/test/integration '[main-path]'
+        timeout -k 10 1200 build/release/test/integration '[main-path]'
 }
 
 lint_man_pages() {
