@@ -125,7 +125,7 @@ run_unit() { # PRESET
 run_integration() {
     local status=0
     run_integration_half '[main-path]' >"$logs/integration-1.part" 2>&1 &
-    run_integration_half '~[main-path]' || status=1
+    run_integration_half '~[main-path]~[.]' || status=1
     timeout -k 10 600 build/release/test/integration-session || status=1
     wait $! || status=1
     cat "$logs/integration-1.part"
