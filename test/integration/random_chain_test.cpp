@@ -197,7 +197,7 @@ TEST_CASE("every backup of a random chain restores the rows of its moment", "[in
     if (major < 15) {
         return;
     }
-    const auto steps = number_from("PGSTRATA_RANDOM_STEPS", 6);
+    const auto steps = number_from("PGSTRATA_RANDOM_STEPS", 5);
     const auto seed = number_from("PGSTRATA_RANDOM_SEED", 20240608) + major;
     CAPTURE(major, steps, seed);
     RandomLife life(major, seed);
