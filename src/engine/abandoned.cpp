@@ -63,9 +63,7 @@ void remove_incomplete_backup(const repository::Repository& repository,
     });
     // A summary whose writing failed may be there all the same; without it nothing is listed.
     storage.remove(repository::summary_path(stanza, label));
-    for (const std::string& path : paths) {
-        storage.remove(path);
-    }
+    storage.remove_all(paths);
     storage.remove_directory(repository::pack_path(stanza, label));
     storage.remove_directory(repository::journal_path(stanza, label));
     storage.remove_directory(repository::notes_path(stanza, label));

@@ -338,15 +338,6 @@ private:
     Buffer window_;
 };
 
-std::uint64_t bytes_of(const Manifest& manifest)
-{
-    std::uint64_t bytes = 0;
-    for (const ManifestFile& file : manifest.files) {
-        bytes += file.size;
-    }
-    return bytes;
-}
-
 } // namespace
 
 PlaceReport place_files(const PlaceOptions& options,
@@ -358,7 +349,7 @@ PlaceReport place_files(const PlaceOptions& options,
 {
     PlaceState state(options, repository, manifest, layout, progress);
     state.plan = plan_placing(manifest, layout, skip);
-    state.is_cached = bytes_of(manifest) <= available_memory() / kCachedShare;
+    state.is_cached = progress.total() <= available_memory() / kCachedShare;
     for (const PlaceUnit& unit : state.plan.units) {
         if (unit.is_large) {
             ++state.shared[unit.large_file].parts_left;

@@ -392,11 +392,11 @@ void remove_journals(const Repository& repository, std::string_view stanza, std:
 {
     storage::Storage& storage = repository.storage();
     const std::string directory = journal_path(stanza, label);
-    std::vector<std::string> names;
-    storage.list(directory, [&](const storage::EntryInfo& entry) { names.push_back(entry.name); });
-    for (const std::string& name : names) {
-        storage.remove(fmt::format("{}/{}", directory, name));
-    }
+    std::vector<std::string> paths;
+    storage.list(directory, [&](const storage::EntryInfo& entry) {
+        paths.push_back(fmt::format("{}/{}", directory, entry.name));
+    });
+    storage.remove_all(paths);
     storage.remove_directory(directory);
 }
 
