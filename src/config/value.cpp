@@ -31,6 +31,7 @@ constexpr std::array kTimeUnits = {
     Unit{"h", 3600 * kSecond},
     Unit{"d", 86400 * kSecond},
     Unit{"w", 604800 * kSecond},
+    Unit{"y", 365 * 86400 * kSecond},
 };
 constexpr std::string_view kSizeUnits = "bkmgtp";
 

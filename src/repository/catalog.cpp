@@ -4,6 +4,7 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/document.hpp"
+#include "pgstrata/repository/notes.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -69,18 +70,6 @@ texts_member(const nlohmann::json& document, const char* member, const std::stri
     return texts;
 }
 
-std::map<std::string, std::string> annotations_member(const nlohmann::json& document)
-{
-    std::map<std::string, std::string> annotations;
-    const auto found = document.find("annotation");
-    if (found != document.end() && found->is_object()) {
-        for (const auto& [key, value] : found->items()) {
-            annotations[key] = value.is_string() ? value.get<std::string>() : value.dump();
-        }
-    }
-    return annotations;
-}
-
 bool is_empty(const Repository& repository, std::string_view stanza, ArchiveId id)
 {
     bool is_empty = true;
@@ -91,7 +80,7 @@ bool is_empty(const Repository& repository, std::string_view stanza, ArchiveId i
 
 nlohmann::json to_json(const BackupSummary& summary)
 {
-    return {
+    nlohmann::json document = {
         {"format", kRepositoryFormat},
         {"label", summary.label},
         {"type", to_string(summary.type)},
@@ -120,6 +109,13 @@ nlohmann::json to_json(const BackupSummary& summary)
         {"host", summary.host},
         {"annotation", summary.annotations},
     };
+    if (!summary.schedule.empty()) {
+        document["schedule"] = summary.schedule;
+    }
+    if (summary.retain != 0) {
+        document["retain"] = summary.retain;
+    }
+    return document;
 }
 
 BackupSummary from_json(const nlohmann::json& document, const std::string& path)
@@ -155,7 +151,13 @@ BackupSummary from_json(const nlohmann::json& document, const std::string& path)
     summary.files = document_number(document, "files", path);
     summary.damaged_files = texts_member(document, "damaged-files", path);
     summary.host = document_text(document, "host", path);
-    summary.annotations = annotations_member(document);
+    summary.annotations = document_texts(document, "annotation", path);
+    if (document.contains("schedule")) {
+        summary.schedule = document_text(document, "schedule", path);
+    }
+    if (document.contains("retain")) {
+        summary.retain = document_number(document, "retain", path);
+    }
     return summary;
 }
 
@@ -247,6 +249,9 @@ read_summary(const Repository& repository, std::string_view stanza, std::string_
                   "'{}' in the repository belongs to the backup '{}'",
                   path,
                   summary.label);
+        }
+        for (const BackupNote& note : read_notes(repository, stanza, label)) {
+            apply_note(note, summary);
         }
         return summary;
     } catch (const Error& error) {

@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace pgstrata::repository {
 
 namespace {
@@ -67,6 +69,24 @@ document_text(const nlohmann::json& document, const char* member, const std::str
         raise(ErrorCode::format, "'{}' in the repository has no text '{}'", path, member);
     }
     return *found;
+}
+
+std::map<std::string, std::string>
+document_texts(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    std::map<std::string, std::string> texts;
+    const auto found = document.find(member);
+    if (found == document.end()) {
+        return texts;
+    }
+    const auto is_text = [](const nlohmann::json& value) { return value.is_string(); };
+    if (!found->is_object() || !std::all_of(found->begin(), found->end(), is_text)) {
+        raise(ErrorCode::format, "'{}' in the repository has an invalid '{}'", path, member);
+    }
+    for (const auto& [key, value] : found->items()) {
+        texts.emplace(key, value.get<std::string>());
+    }
+    return texts;
 }
 
 std::uint64_t

@@ -19,6 +19,8 @@ constexpr std::size_t kFullLabelSize = kLabelTimeSize + 1;
 constexpr std::string_view kCompressedSuffix = ".zst";
 constexpr std::string_view kDocumentSuffix = ".json";
 constexpr std::string_view kLeaseName = "lease";
+constexpr std::size_t kPackDigits = 6;
+constexpr std::size_t kNoteDigits = 4;
 
 std::optional<unsigned> parse_number(std::string_view text) noexcept
 {
@@ -26,6 +28,16 @@ std::optional<unsigned> parse_number(std::string_view text) noexcept
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool is_whole = failure == std::errc() && end == text.data() + text.size();
     return is_whole && value != 0 && text.front() != '0' ? std::optional(value) : std::nullopt;
+}
+
+// Padded with zeros to that many digits.
+std::optional<std::uint32_t> parse_padded(std::string_view text, std::size_t digits) noexcept
+{
+    std::uint32_t value = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_whole = failure == std::errc() && end == text.data() + text.size();
+    const bool is_padded = text.size() == digits || (text.size() > digits && text.front() != '0');
+    return is_whole && is_padded ? std::optional(value) : std::nullopt;
 }
 
 } // namespace
@@ -193,7 +205,7 @@ std::string pack_path(std::string_view stanza, std::string_view label)
 
 std::string pack_path(std::string_view stanza, std::string_view label, std::uint32_t number)
 {
-    return fmt::format("{}/{:06}", pack_path(stanza, label), number);
+    return fmt::format("{}/{:0{}}", pack_path(stanza, label), number, kPackDigits);
 }
 
 std::string manifest_path(std::string_view stanza, std::string_view label)
@@ -226,17 +238,13 @@ std::string journal_path(std::string_view stanza, std::string_view label)
 
 std::string journal_path(std::string_view stanza, std::string_view label, std::uint32_t number)
 {
-    return fmt::format("{}/{:06}", journal_path(stanza, label), number);
+    return fmt::format("{}/{:0{}}", journal_path(stanza, label), number, kPackDigits);
 }
 
 std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept
 {
-    std::uint32_t number = 0;
-    const auto [end, failure] = std::from_chars(name.data(), name.data() + name.size(), number);
-    const bool is_whole = failure == std::errc() && end == name.data() + name.size();
-    const bool is_padded = name.size() == 6 || (name.size() > 6 && name.front() != '0');
-    return is_whole && is_padded && number < kPackNumberLimit ? std::optional(number)
-                                                              : std::nullopt;
+    const auto number = parse_padded(name, kPackDigits);
+    return number && *number < kPackNumberLimit ? number : std::nullopt;
 }
 
 std::string summary_path(std::string_view stanza, std::string_view label)
@@ -247,6 +255,19 @@ std::string summary_path(std::string_view stanza, std::string_view label)
 std::string notes_path(std::string_view stanza, std::string_view label)
 {
     return backup_path(stanza, label) + "/notes";
+}
+
+std::string note_path(std::string_view stanza, std::string_view label, unsigned number)
+{
+    return fmt::format("{}/{:0{}}.json", notes_path(stanza, label), number, kNoteDigits);
+}
+
+std::optional<unsigned> parse_note_name(std::string_view name) noexcept
+{
+    if (!name.ends_with(kDocumentSuffix)) {
+        return std::nullopt;
+    }
+    return parse_padded(name.substr(0, name.size() - kDocumentSuffix.size()), kNoteDigits);
 }
 
 } // namespace pgstrata::repository

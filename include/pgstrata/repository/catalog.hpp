@@ -56,6 +56,9 @@ struct BackupSummary {
     std::vector<std::string> damaged_files;
     std::string host;
     std::string change_tracking; // how changes were found: "full", "scan" or "summary"
+    std::string schedule;        // that it was made by; empty for none
+    std::uint64_t retain = 0;    // seconds from its stop for which it lives, 0: by the rules
+    bool is_pinned = false;      // no rule removes it; known from notes only
     std::map<std::string, std::string> annotations;
 };
 
@@ -69,7 +72,7 @@ inline std::uint64_t shared_bytes(const BackupSummary& summary) noexcept
 void write_summary(const Repository& repository,
                    std::string_view stanza,
                    const BackupSummary& summary);
-// nullopt when the backup is not complete (there is no backup.json).
+// With what its notes say. nullopt when the backup is not complete (there is no backup.json).
 std::optional<BackupSummary>
 read_summary(const Repository& repository, std::string_view stanza, std::string_view label);
 // Hears of a complete backup whose summary cannot be read.

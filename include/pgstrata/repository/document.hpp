@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,9 @@ nlohmann::json open_document(std::string_view text, const std::string& path);
 // Members of a document with a type check: Error(format) names path and member.
 std::string
 document_text(const nlohmann::json& document, const char* member, const std::string& path);
+// An object whose members are all texts; empty when it is not there.
+std::map<std::string, std::string>
+document_texts(const nlohmann::json& document, const char* member, const std::string& path);
 std::uint64_t
 document_number(const nlohmann::json& document, const char* member, const std::string& path);
 

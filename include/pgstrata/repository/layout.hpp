@@ -88,5 +88,8 @@ std::string journal_path(std::string_view stanza, std::string_view label, std::u
 std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept;
 std::string summary_path(std::string_view stanza, std::string_view label);
 std::string notes_path(std::string_view stanza, std::string_view label);
+std::string note_path(std::string_view stanza, std::string_view label, unsigned number);
+// The number in the name of a note, four digits or more.
+std::optional<unsigned> parse_note_name(std::string_view name) noexcept;
 
 } // namespace pgstrata::repository

@@ -44,12 +44,24 @@ TEST_CASE("commands whose product is their output keep it pure", "[config]")
 
 TEST_CASE("the table has every option of the interface and a few of its own", "[config]")
 {
-    CHECK(config::option_table().size() == 199 + 5);
+    CHECK(config::option_table().size() == 199 + 17);
     for (const char* name : {"change-tracking",
-                             "repo-cipher-pass-file",
+                             "from",
+                             "lock-wait",
+                             "pin",
                              "repo-cipher-pass-command",
+                             "repo-cipher-pass-file",
                              "repo-pack-size",
-                             "repo-s3-storage-class"}) {
+                             "repo-retention-keep",
+                             "repo-retention-manual",
+                             "repo-retention-pitr",
+                             "repo-retention-schedule",
+                             "repo-s3-storage-class",
+                             "retain",
+                             "sample",
+                             "schedule",
+                             "to",
+                             "unpin"}) {
         CHECK(config::find_option(name) != nullptr);
     }
     CHECK(config::find_option("repo1-path") == nullptr);

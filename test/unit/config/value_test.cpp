@@ -69,14 +69,15 @@ TEST_CASE("times are whole numbers with a unit, seconds without one", "[config]"
                                                 Case{"2m", 120000},
                                                 Case{"1h", 3600000},
                                                 Case{"1d", 86400000},
-                                                Case{"1w", 604800000});
+                                                Case{"1w", 604800000},
+                                                Case{"1y", 31536000000});
     CHECK(parse_time(text) == milliseconds);
 }
 
 TEST_CASE("what is no time", "[config]")
 {
     const std::string text = GENERATE(
-        "", "s", "1.5", "-1", "1y", "1 s", "1sec", "9223372036854775807", "20000000000000w");
+        "", "s", "1.5", "-1", "1q", "1 s", "1sec", "9223372036854775807", "20000000000000w");
     CHECK(parse_time(text) == std::nullopt);
 }
 

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/notes.hpp"
+
+#include "pgstrata/repository/document.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace pgstrata::repository {
+
+namespace {
+
+std::vector<unsigned>
+note_numbers(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    std::vector<unsigned> numbers;
+    repository.storage().list(notes_path(stanza, label), [&](const storage::EntryInfo& entry) {
+        if (const auto number = parse_note_name(entry.name)) {
+            numbers.push_back(*number);
+        }
+    });
+    std::ranges::sort(numbers);
+    return numbers;
+}
+
+nlohmann::json to_json(const BackupNote& note)
+{
+    nlohmann::json document = {{"format", kRepositoryFormat},
+                               {"timestamp", static_cast<std::uint64_t>(note.time)},
+                               {"host", note.host},
+                               {"annotation", note.annotations}};
+    if (note.is_pinned) {
+        document["pinned"] = *note.is_pinned;
+    }
+    if (note.retain) {
+        document["retain"] = *note.retain;
+    }
+    return document;
+}
+
+BackupNote from_json(const nlohmann::json& document, const std::string& path)
+{
+    if (document_number(document, "format", path) > kRepositoryFormat) {
+        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
+    }
+    BackupNote note;
+    note.time = static_cast<UnixSeconds>(document_number(document, "timestamp", path));
+    note.host = document_text(document, "host", path);
+    note.annotations = document_texts(document, "annotation", path);
+    if (const auto pinned = document.find("pinned"); pinned != document.end()) {
+        if (!pinned->is_boolean()) {
+            raise(ErrorCode::format, "'{}' in the repository has an invalid 'pinned'", path);
+        }
+        note.is_pinned = pinned->get<bool>();
+    }
+    if (document.contains("retain")) {
+        note.retain = document_number(document, "retain", path);
+    }
+    return note;
+}
+
+} // namespace
+
+void write_note(const Repository& repository,
+                std::string_view stanza,
+                std::string_view label,
+                const BackupNote& note)
+{
+    if (!repository.storage().info(summary_path(stanza, label))) {
+        raise(ErrorCode::file_missing, "there is no backup '{}' to write a note of", label);
+    }
+    const std::vector<unsigned> numbers = note_numbers(repository, stanza, label);
+    for (unsigned number = numbers.empty() ? 1 : numbers.back() + 1;; ++number) {
+        try {
+            repository.write_document(note_path(stanza, label, number), to_json(note));
+            return;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::file_exists) {
+                throw;
+            }
+        }
+    }
+}
+
+std::vector<BackupNote>
+read_notes(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    std::vector<BackupNote> notes;
+    for (const unsigned number : note_numbers(repository, stanza, label)) {
+        const std::string path = note_path(stanza, label, number);
+        notes.push_back(from_json(repository.read_document(path), path));
+    }
+    return notes;
+}
+
+void apply_note(const BackupNote& note, BackupSummary& summary)
+{
+    for (const auto& [key, value] : note.annotations) {
+        if (value.empty()) {
+            summary.annotations.erase(key);
+        } else {
+            summary.annotations[key] = value;
+        }
+    }
+    summary.is_pinned = note.is_pinned.value_or(summary.is_pinned);
+    summary.retain = note.retain.value_or(summary.retain);
+}
+
+} // namespace pgstrata::repository
