@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/backup.hpp"
 
+#include "command/locks.hpp"
 #include "command/server.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/backup_source.hpp"
-#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/size.hpp"
 
@@ -61,6 +61,7 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
     options.pack_size = static_cast<std::uint64_t>(config.number("repo-pack-size", repo_index));
     options.workers = static_cast<std::size_t>(config.number("process-max"));
     options.is_forced = config.flag("force");
+    options.lock_wait_milliseconds = static_cast<std::uint64_t>(config.number("lock-wait"));
     return options;
 }
 
@@ -141,12 +142,8 @@ void report(const repository::BackupSummary& summary, unsigned repo_index)
 
 int run_backup(const config::Config& config)
 {
-    const std::string& stanza = config.text("stanza");
-    engine::check_stop_file(config.text("lock-path"), stanza);
-    engine::LocalLock lock({config.text("lock-path"),
-                            stanza,
-                            {engine::LockType::backup},
-                            chosen_repositories(config)});
+    const auto lock =
+        take_locks_unless_stopped(config, {engine::LockType::backup}, chosen_repositories(config));
     const OpenedRepository opened = open_repository(config, single_repository(config));
     const Source source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
@@ -155,7 +152,7 @@ int run_backup(const config::Config& config)
         options,
         *opened.repository,
         source.sessions(),
-        [&](std::uint64_t size, std::uint64_t done) { lock.update_progress(size, done); });
+        [&](std::uint64_t size, std::uint64_t done) { lock->update_progress(size, done); });
     report(summary, opened.index);
     return 0;
 }

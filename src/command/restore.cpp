@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore.hpp"
 
+#include "command/locks.hpp"
+
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
-#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/spool.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/size.hpp"
@@ -208,8 +209,7 @@ int run_restore(const Config& config)
 {
     const engine::RestoreOptions options = restore_options(config);
     const std::vector<unsigned> repos = chosen_repositories(config);
-    engine::LocalLock lock(
-        {config.text("lock-path"), options.stanza, {engine::LockType::restore}, repos});
+    const auto lock = take_locks(config, {engine::LockType::restore}, repos);
     forget_spool(config);
     const std::vector<OpenedRepository> opened = open_sources(config, repos);
     std::vector<engine::RestoreSource> sources;
@@ -219,7 +219,7 @@ int run_restore(const Config& config)
     }
     const engine::RestoreReport report =
         engine::restore(options, sources, [&](std::uint64_t size, std::uint64_t done) {
-            lock.update_progress(size, done);
+            lock->update_progress(size, done);
         });
     if (report.is_delta) {
         log::info("delta: {} read, {} kept, {} fetched",

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "command/locks.hpp"
 #include "command/server.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
-#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/util/path.hpp"
@@ -99,10 +99,9 @@ int run_stanza_create(const config::Config& config)
 {
     const std::string& stanza = config.text("stanza");
     check_stanza_name(stanza);
-    engine::check_stop_file(config.text("lock-path"), stanza);
     using enum engine::LockType;
-    const engine::LocalLock lock(
-        {config.text("lock-path"), stanza, {archive, backup, restore}, config.repo_indexes()});
+    const auto lock =
+        take_locks_unless_stopped(config, {archive, backup, restore}, config.repo_indexes());
     const postgres::ControlFile control = read_cluster(config);
     for (const unsigned index : config.repo_indexes()) {
         create_on(config, index, control);

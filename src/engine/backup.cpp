@@ -12,6 +12,7 @@
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/copy.hpp"
+#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/prior_backup.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
@@ -35,7 +36,8 @@ using repository::Manifest;
 // Pages cannot be newer than this much WAL after the start: a random LSN on a damaged page is.
 constexpr std::uint64_t kLsnMargin = std::uint64_t{1} << 40U;
 constexpr std::uint32_t kWalMode = 0600;
-constexpr unsigned kReplayPause = 50; // milliseconds
+constexpr unsigned kReplayPause = 50;  // milliseconds
+constexpr unsigned kLeasePause = 1000; // milliseconds
 // How long a restartpoint may have gone on before a standby's backup began.
 constexpr UnixNanoseconds kStandbyMargin = 60'000'000'000;
 // Longer than a tick of the clock that files get their times from.
@@ -55,8 +57,11 @@ public:
     repository::BackupSummary run(const Progress::Report& report)
     {
         check_cluster();
-        choose_prior_backup();
-        claim_label();
+        // The backup that was waited for may be the one to build on.
+        wait_for_lock(options_.lock_wait_milliseconds, kLeasePause, [&] {
+            choose_prior_backup();
+            claim_label();
+        });
         try {
             start();
             copy(report);
@@ -120,6 +125,8 @@ private:
     {
         const auto backups = repository::list_backups(
             repository_, options_.stanza, repository::warn_of_unreadable_backup);
+        prior_.reset();
+        manifest_.packs.clear();
         PriorChoice choice = choose_prior(backups, options_.type, cluster_.id);
         if (choice.prior != nullptr) {
             const std::string fault = find_fault(repository_, options_.stanza, choice.prior->label);
@@ -136,8 +143,8 @@ private:
                       repository::to_string(options_.type));
         }
         header().type = choice.type;
+        header().prior = prior_ ? choice.prior->label : "";
         if (prior_) {
-            header().prior = choice.prior->label;
             manifest_.packs = prior_->head().packs;
             log::info("last backup label = {}, version = {}",
                       choice.prior->label,

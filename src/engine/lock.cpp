@@ -4,8 +4,10 @@
 #include "engine/lock_file.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -25,6 +27,8 @@ namespace {
 constexpr unsigned kStopFileMode = 0640;
 constexpr std::uint64_t kWholeHundredths = 10'000; // 100 %
 constexpr std::uint64_t kProgressStep = 10;        // 0.10 %
+constexpr unsigned kLockPause = 100;               // milliseconds
+constexpr double kMilliseconds = 1000;             // in a second
 
 // A stanza is part of a file name.
 void check_stanza(std::string_view stanza)
@@ -103,10 +107,19 @@ LocalLock::LocalLock(const LockRequest& request)
             names.insert(lock_file_name(request.stanza, type, key));
         }
     }
+    wait_for_lock(
+        request.wait_milliseconds, kLockPause, [&] { acquire(request.lock_path, names); });
+}
+
+// All or none: who waits for one lock must not keep others from theirs.
+void LocalLock::acquire(const std::string& lock_path, const std::set<std::string>& names)
+{
+    std::vector<std::unique_ptr<LockFile>> files;
     for (const auto& name : names) {
-        files_.push_back(std::make_unique<LockFile>(join_path(request.lock_path, name)));
-        files_.back()->write(lock_body(exec_id_).dump());
+        files.push_back(std::make_unique<LockFile>(join_path(lock_path, name)));
+        files.back()->write(lock_body(exec_id_).dump());
     }
+    files_ = std::move(files);
 }
 
 LocalLock::~LocalLock() = default;
@@ -137,6 +150,31 @@ void LocalLock::update_progress(std::uint64_t size, std::uint64_t done) noexcept
         }
     } catch (const std::exception&) {
         // Out of memory: the copy that comes next will say so.
+    }
+}
+
+void wait_for_lock(std::uint64_t wait_milliseconds,
+                   unsigned pause_milliseconds,
+                   const std::function<void()>& attempt)
+{
+    const std::uint64_t begin = monotonic_milliseconds();
+    for (bool is_first = true;; is_first = false) {
+        try {
+            attempt();
+            return;
+        } catch (const Error& error) {
+            const std::uint64_t waited = monotonic_milliseconds() - begin;
+            if (error.code() != ErrorCode::lock_acquire || waited >= wait_milliseconds) {
+                throw;
+            }
+            if (is_first) {
+                log::info("waiting for at most {} s: {}",
+                          static_cast<double>(wait_milliseconds) / kMilliseconds,
+                          error.what());
+            }
+            sleep_cancellable(static_cast<unsigned>(
+                std::min<std::uint64_t>(pause_milliseconds, wait_milliseconds - waited)));
+        }
     }
 }
 

@@ -41,7 +41,8 @@ struct BackupOptions {
     std::uint64_t pack_size = std::uint64_t{256} << 20U;
     std::size_t workers = 1;
     unsigned pg_version_force = 0;
-    bool is_forced = false; // offline backup of a cluster that seems to run
+    std::uint64_t lock_wait_milliseconds = 0; // for another host's backup to end
+    bool is_forced = false;                   // offline backup of a cluster that seems to run
 };
 
 // Sessions with the servers of the cluster; they outlive the backup.

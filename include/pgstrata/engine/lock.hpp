@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +22,7 @@ struct LockRequest {
     std::string stanza;
     std::vector<LockType> types;
     std::vector<unsigned> repo_keys;
+    std::uint64_t wait_milliseconds = 0; // for another process that has one of them
 };
 
 class LockFile;
@@ -27,7 +30,8 @@ class LockFile;
 // Holds {lock_path}/{stanza}-{type}-{repo key}.lock for each type and key until it is destroyed.
 class LocalLock {
 public:
-    // Throws Error(lock_acquire) when another process has one of them; then none is held.
+    // Throws Error(lock_acquire) when another process has one of them at the end of the wait, and
+    // Error(terminated) when a signal ends it; then, and while it waits, none is held.
     explicit LocalLock(const LockRequest& request);
     LocalLock(const LocalLock&) = delete;
     LocalLock& operator=(const LocalLock&) = delete;
@@ -38,12 +42,20 @@ public:
     void update_progress(std::uint64_t size, std::uint64_t done) noexcept;
 
 private:
+    void acquire(const std::string& lock_path, const std::set<std::string>& names);
+
     std::string exec_id_;
     std::vector<std::unique_ptr<LockFile>> files_;
     std::mutex progress_mutex_;
     std::optional<std::uint64_t> written_share_;
     bool has_warned_ = false;
 };
+
+// Calls `attempt` again, with a pause between, while it throws Error(lock_acquire) and the wait is
+// not over; then that error is thrown. A signal ends the wait with Error(terminated).
+void wait_for_lock(std::uint64_t wait_milliseconds,
+                   unsigned pause_milliseconds,
+                   const std::function<void()>& attempt);
 
 // What a lock file that is held says. The members about progress are there while a copy runs.
 struct LockStatus {

@@ -4,6 +4,7 @@
 #include "support/temporary_directory.hpp"
 
 #include "pgstrata/engine/lock.hpp"
+#include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 
 #include <catch2/catch.hpp>
@@ -15,6 +16,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -321,4 +323,69 @@ TEST_CASE("a stanza that is no file name is refused", "[lock][bug-52]")
     CHECK_THROWS_MATCHES(engine::create_stop_file(directory.path(), stanza),
                          Error,
                          HasCode(ErrorCode::parameter_invalid));
+}
+
+TEST_CASE_METHOD(Fixture, "a lock that another process holds is waited for", "[lock][lock-wait]")
+{
+    auto holder = std::make_unique<Holder>(request());
+    auto waiting = request({LockType::archive, LockType::backup});
+    waiting.wait_milliseconds = 30'000;
+    std::atomic<bool> has_lock = false;
+    std::thread waiter([&] {
+        const LocalLock lock(waiting);
+        has_lock = true;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    CHECK_FALSE(has_lock);
+    // What it could have is not kept from others meanwhile.
+    CHECK_FALSE(engine::read_lock(path, "demo", LockType::archive, 1).has_value());
+
+    holder.reset();
+    waiter.join();
+
+    CHECK(has_lock);
+}
+
+TEST_CASE_METHOD(Fixture, "the wait for a lock has an end", "[lock][lock-wait]")
+{
+    const Holder holder(request());
+    auto waiting = request();
+    waiting.wait_milliseconds = 400;
+    const auto begin = std::chrono::steady_clock::now();
+
+    CHECK_THROWS_MATCHES(LocalLock(waiting), Error, HasCode(ErrorCode::lock_acquire));
+
+    const auto waited = std::chrono::steady_clock::now() - begin;
+    CHECK(waited >= std::chrono::milliseconds(400));
+    CHECK(waited < std::chrono::seconds(10));
+}
+
+TEST_CASE_METHOD(Fixture, "a signal ends the wait for a lock", "[lock][lock-wait]")
+{
+    const Holder holder(request());
+    auto waiting = request();
+    waiting.wait_milliseconds = 60'000;
+    std::thread sender([] {
+        std::this_thread::sleep_for(std::chrono::milliseconds(200));
+        set_pending_signal(SIGTERM);
+    });
+
+    CHECK_THROWS_MATCHES(LocalLock(waiting), Error, HasCode(ErrorCode::terminated));
+
+    sender.join();
+    set_pending_signal(0);
+}
+
+TEST_CASE("only a lock is waited for", "[lock][lock-wait]")
+{
+    unsigned attempts = 0;
+    const auto attempt = [&] {
+        ++attempts;
+        raise(attempts < 3 ? ErrorCode::lock_acquire : ErrorCode::file_open, "attempt");
+    };
+
+    CHECK_THROWS_MATCHES(
+        engine::wait_for_lock(10'000, 1, attempt), Error, HasCode(ErrorCode::file_open));
+
+    CHECK(attempts == 3);
 }
