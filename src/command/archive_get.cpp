@@ -40,8 +40,7 @@ void check_stanza(const repository::Repository& repository,
     const repository::Cluster current = engine::current_cluster(repository, stanza);
     const auto clusters = repository::list_clusters(repository, stanza);
     const bool is_known = std::ranges::any_of(clusters, [&](const repository::Cluster& cluster) {
-        return cluster.system_identifier == control.system_identifier &&
-               cluster.id.major == control.major;
+        return engine::is_same_cluster(control, cluster);
     });
     if (!is_known) {
         engine::check_identity(control, current, ErrorCode::archive_mismatch);

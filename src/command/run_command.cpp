@@ -8,6 +8,8 @@ int run_command(const config::Config& config, const config::Environment& environ
 {
     switch (config.command().id) {
         using enum config::Command;
+    case annotate:
+        return run_annotate(config);
     case archive_get:
         return run_archive_get(config);
     case archive_push:
@@ -28,6 +30,10 @@ int run_command(const config::Config& config, const config::Environment& environ
         return run_restore(config);
     case stanza_create:
         return run_stanza_create(config);
+    case stanza_delete:
+        return run_stanza_delete(config);
+    case stanza_upgrade:
+        return run_stanza_upgrade(config);
     case start:
         return run_start(config);
     case stop:

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/locks.hpp"
-#include "command/server.hpp"
+#include "command/stanza.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/util/path.hpp"
@@ -13,24 +14,6 @@ namespace pgstrata::command {
 namespace {
 
 constexpr unsigned kFirstGeneration = 1;
-
-void check_stanza_name(const std::string& stanza)
-{
-    if (!repository::is_valid_stanza_name(stanza)) {
-        throw Error(ErrorCode::option_invalid_value,
-                    fmt::format("'{}' cannot be the name of a stanza", stanza),
-                    "it may hold letters, digits, '.', '_' and '-'");
-    }
-}
-
-postgres::ControlFile read_cluster(const config::Config& config)
-{
-    auto control = postgres::read_control_file(config.text("pg-path")).control;
-    if (config.flag("online")) {
-        engine::check_server(*connect_server(config), control, server_expectation(config));
-    }
-    return control;
-}
 
 bool is_empty_directory(const storage::Storage& storage, const std::string& path)
 {
@@ -102,7 +85,7 @@ int run_stanza_create(const config::Config& config)
     using enum engine::LockType;
     const auto lock =
         take_locks_unless_stopped(config, {archive, backup, restore}, config.repo_indexes());
-    const postgres::ControlFile control = read_cluster(config);
+    const postgres::ControlFile control = read_own_cluster(config);
     for (const unsigned index : config.repo_indexes()) {
         create_on(config, index, control);
     }

@@ -12,8 +12,7 @@ constexpr bool kNotBuilt = false;
 
 // clang-format off
 constexpr std::array<CommandRow, kCommands> kTable = {{
-    {.id = Command::annotate, .name = "annotate", .summary = "Add, change or delete the notes of a backup.",
-     .is_built = kNotBuilt},
+    {.id = Command::annotate, .name = "annotate", .summary = "Add, change or delete the notes of a backup."},
     {.id = Command::archive_get, .name = "archive-get", .summary = "Get a WAL segment from the archive.",
      .minimum_parameters = 2, .maximum_parameters = 2, .parameter_names = "WAL-NAME DESTINATION"},
     {.id = Command::archive_push, .name = "archive-push", .summary = "Push a WAL segment to the archive.",
@@ -45,9 +44,9 @@ constexpr std::array<CommandRow, kCommands> kTable = {{
     {.id = Command::stanza_create, .name = "stanza-create", .summary = "Prepare the repositories for a cluster.",
      .logs_to_file = true},
     {.id = Command::stanza_delete, .name = "stanza-delete", .summary = "Delete a stanza with all its backups.",
-     .logs_to_file = true, .is_built = kNotBuilt},
+     .logs_to_file = true},
     {.id = Command::stanza_upgrade, .name = "stanza-upgrade",
-     .summary = "Adapt a stanza to an upgraded cluster.", .logs_to_file = true, .is_built = kNotBuilt},
+     .summary = "Adapt a stanza to an upgraded cluster.", .logs_to_file = true},
     {.id = Command::start, .name = "start", .summary = "Allow processes to run again.", .logs_to_file = true},
     {.id = Command::stop, .name = "stop", .summary = "Keep processes from running.", .logs_to_file = true},
     {.id = Command::verify, .name = "verify", .summary = "Verify the contents of a repository.",

@@ -25,7 +25,33 @@ bool is_in_progress(const repository::Repository& repository,
     }
 }
 
+void check_not_in_progress(const repository::Repository& repository,
+                           const std::string& stanza,
+                           const std::string& label)
+{
+    if (!is_in_progress(repository, stanza, label)) {
+        return;
+    }
+    throw Error(ErrorCode::lock_acquire,
+                fmt::format("backup '{}' of stanza '{}' is in progress, maybe on another host",
+                            label,
+                            stanza),
+                fmt::format("if its host has died, the lease in '{}' runs out after {} s",
+                            repository::lease_path(stanza, label),
+                            repository::kLeaseLifeSeconds));
+}
+
 } // namespace
+
+void check_no_backup_in_progress(const repository::Repository& repository,
+                                 const std::string& stanza)
+{
+    for (const std::string& label : repository::list_labels(repository, stanza)) {
+        if (!repository.storage().info(repository::summary_path(stanza, label))) {
+            check_not_in_progress(repository, stanza, label);
+        }
+    }
+}
 
 std::unique_ptr<repository::Lease> claim_next_turn(const repository::Repository& repository,
                                                    const std::string& stanza,
@@ -80,16 +106,7 @@ void collect_abandoned_backups(const repository::Repository& repository,
             continue;
         }
         const auto last_turn = repository::find_lease_turn(repository, stanza, label);
-        if (is_in_progress(repository, stanza, label)) {
-            throw Error(
-                ErrorCode::lock_acquire,
-                fmt::format("backup '{}' of stanza '{}' is in progress, maybe on another host",
-                            label,
-                            stanza),
-                fmt::format("if its host has died, the lease in '{}' runs out after {} s",
-                            repository::lease_path(stanza, label),
-                            repository::kLeaseLifeSeconds));
-        }
+        check_not_in_progress(repository, stanza, label);
         // It may have been completed, and its lease removed, between the two looks.
         if (repository.storage().info(repository::summary_path(stanza, label))) {
             continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/archive_get.hpp"
 
+#include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
@@ -30,8 +31,7 @@ void find_in(const GetSource& source,
 {
     for (const repository::Cluster& cluster :
          repository::list_clusters(*source.repository, options.stanza)) {
-        if (cluster.system_identifier != control.system_identifier ||
-            cluster.id.major != control.major) {
+        if (!is_same_cluster(control, cluster)) {
             continue;
         }
         for (auto& object : repository::find_wal(

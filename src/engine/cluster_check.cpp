@@ -58,12 +58,18 @@ repository::Cluster current_cluster(const repository::Repository& repository,
     return clusters.back();
 }
 
+bool is_same_cluster(const postgres::ControlFile& control,
+                     const repository::Cluster& cluster) noexcept
+{
+    return control.system_identifier == cluster.system_identifier &&
+           control.major == cluster.id.major;
+}
+
 void check_identity(const postgres::ControlFile& control,
                     const repository::Cluster& cluster,
                     ErrorCode code)
 {
-    if (control.system_identifier == cluster.system_identifier &&
-        control.major == cluster.id.major) {
+    if (is_same_cluster(control, cluster)) {
         return;
     }
     throw Error(

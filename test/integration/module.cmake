@@ -17,6 +17,7 @@ add_executable(integration
   integration/incremental_scenarios_test.cpp
   integration/incremental_test.cpp
   integration/info_test.cpp
+  integration/lifecycle_test.cpp
   integration/main_path_test.cpp
   integration/offline_backup_test.cpp
   integration/random_chain_test.cpp

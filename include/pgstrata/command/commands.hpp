@@ -12,6 +12,7 @@ namespace pgstrata::command {
 // from.
 int run_command(const config::Config& config, const config::Environment& environment);
 
+int run_annotate(const config::Config& config);
 // 0 when the file is there now, 1 when it is proved that no repository has it.
 int run_archive_get(const config::Config& config);
 int run_archive_push(const config::Config& config);
@@ -25,6 +26,8 @@ int run_repo_get(const config::Config& config);
 int run_repo_ls(const config::Config& config);
 int run_restore(const config::Config& config);
 int run_stanza_create(const config::Config& config);
+int run_stanza_delete(const config::Config& config);
+int run_stanza_upgrade(const config::Config& config);
 int run_start(const config::Config& config);
 int run_stop(const config::Config& config);
 int run_version(const config::Config& config);

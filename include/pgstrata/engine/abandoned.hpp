@@ -11,6 +11,11 @@
 
 namespace pgstrata::engine {
 
+// Throws Error(lock_acquire) when an incomplete backup of the stanza has a holder that may be at
+// work.
+void check_no_backup_in_progress(const repository::Repository& repository,
+                                 const std::string& stanza);
+
 // Throws Error(lock_acquire) when another backup of the stanza holds a fresh lease; removes what
 // backups that died have left behind (directories without backup.json whose lease has run out or
 // whose process is gone), but for the one labelled `spared`.

@@ -15,6 +15,10 @@ namespace pgstrata::engine {
 repository::Cluster current_cluster(const repository::Repository& repository,
                                     const std::string& stanza);
 
+// Whether pg_control is of that generation: version and system identifier.
+bool is_same_cluster(const postgres::ControlFile& control,
+                     const repository::Cluster& cluster) noexcept;
+
 // Throws Error(`code`) when pg_control is another cluster's or version's than the stanza's.
 void check_identity(const postgres::ControlFile& control,
                     const repository::Cluster& cluster,

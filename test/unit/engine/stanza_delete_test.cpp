@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+#include "unit/engine/restore_fixture.hpp"
+#include "unit/repository/fixture.hpp"
+
+#include "pgstrata/engine/stanza_delete.hpp"
+#include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/storage/decorators.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <set>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+using namespace pgstrata::repository;
+
+namespace {
+
+constexpr auto kIncr = "20261121-020000F_20261122-020000I";
+
+// Two generations with WAL, a full and an incr, and a stanza beside them.
+class FilledStanza {
+public:
+    FilledStanza()
+    {
+        for (const std::string_view stanza : {std::string_view(kStanza), kNeighbour}) {
+            for (const ArchiveId id : {ArchiveId{14, 1}, ArchiveId{15, 2}}) {
+                write_cluster(*memory, stanza, make_generation(id));
+                put(archive_path(stanza, id) + "/0000000100000000/000000010000000000000001-wal");
+                put(archive_path(stanza, id) + "/00000002.history-x");
+            }
+            for (const char* label : {kLabel, kIncr}) {
+                put(pack_path(stanza, label, 0));
+                put(manifest_path(stanza, label));
+                BackupSummary summary;
+                summary.label = label;
+                summary.archive_id = {15, 2};
+                write_summary(*memory, stanza, summary);
+            }
+        }
+    }
+
+    std::set<std::string> objects(std::string_view stanza) const
+    {
+        std::set<std::string> names;
+        for (const std::string& top : {archive_path(stanza), backup_path(stanza)}) {
+            storage::list_recursively(
+                *memory.storage, top, [&](const auto& entry) { names.insert(entry.name); });
+        }
+        return names;
+    }
+
+    static constexpr std::string_view kNeighbour = "neighbour";
+    MemoryRepository memory;
+
+private:
+    static Cluster make_generation(ArchiveId id)
+    {
+        Cluster cluster;
+        cluster.id = id;
+        cluster.wal_segment_size = 16U << 20U;
+        return cluster;
+    }
+    void put(const std::string& path) const
+    {
+        storage::write_file(*memory.storage, path, as_bytes("x"));
+    }
+};
+
+// What is removed at last.
+std::size_t count_contents(const std::set<std::string>& objects)
+{
+    return static_cast<std::size_t>(
+        std::count_if(objects.begin(), objects.end(), [](const auto& name) {
+            return !name.ends_with("/backup.json") && !name.ends_with("/cluster.json");
+        }));
+}
+
+std::size_t count_named(const std::set<std::string>& objects, const std::string& ending)
+{
+    return static_cast<std::size_t>(std::count_if(
+        objects.begin(), objects.end(), [&](const auto& name) { return name.ends_with(ending); }));
+}
+
+} // namespace
+
+TEST_CASE("a stanza is deleted with all that it has and nothing else", "[engine][stanza-delete]")
+{
+    const FilledStanza stanza;
+    const auto neighbour = stanza.objects(FilledStanza::kNeighbour);
+    REQUIRE(stanza.objects(kStanza).size() == 12);
+
+    delete_stanza(*stanza.memory, kStanza);
+
+    CHECK(stanza.objects(kStanza).empty());
+    CHECK_FALSE(has_stanza(*stanza.memory.storage, kStanza));
+    CHECK(stanza.objects(FilledStanza::kNeighbour) == neighbour);
+    CHECK_NOTHROW(delete_stanza(*stanza.memory, kStanza));
+}
+
+// bug-31: what is half gone must not look as if it could be used.
+TEST_CASE("a deletion that fails at any step leaves nothing that looks usable",
+          "[engine][stanza-delete][bug-31]")
+{
+    bool was_completed = false;
+    for (std::uint64_t step = 1; !was_completed; ++step) {
+        CAPTURE(step);
+        const FilledStanza stanza;
+        const auto before = stanza.objects(kStanza);
+        storage::FaultPlan plan;
+        const auto failing = storage::make_failing_storage(*stanza.memory.storage, plan);
+        const auto repository = Repository::open(*failing, {});
+        plan.count = 0;
+        plan.fail_at = step;
+        plan.stay_broken = true;
+        try {
+            delete_stanza(*repository, kStanza);
+            was_completed = true;
+        } catch (const Error& error) {
+            REQUIRE(error.code() == plan.code);
+        }
+
+        const auto left = stanza.objects(kStanza);
+        const bool has_lost_a_cluster = count_named(left, "/cluster.json") < 2;
+        const bool has_lost_contents = count_contents(left) < count_contents(before);
+        if (has_lost_a_cluster) {
+            CHECK(count_named(left, "/backup.json") == 0);
+        }
+        if (has_lost_contents) {
+            CHECK(count_named(left, "/backup.json") == 0);
+            CHECK(count_named(left, "/cluster.json") == 0);
+        }
+        if (left.contains(summary_path(kStanza, kIncr))) {
+            CHECK(left.contains(summary_path(kStanza, kLabel)));
+        }
+
+        delete_stanza(*stanza.memory, kStanza);
+        CHECK(stanza.objects(kStanza).empty());
+    }
+}
+
+TEST_CASE("a stanza with a backup in progress is not deleted", "[engine][stanza-delete]")
+{
+    const FilledStanza stanza;
+    const std::string label = "20261123-020000F";
+    stanza.memory.repository->write_document(
+        lease_path(kStanza, label),
+        {{"host", "elsewhere.example"},
+         {"boot-id", "x"},
+         {"pid", 1U},
+         {"pid-started", 1U},
+         {"renewed", static_cast<std::uint64_t>(now_seconds())}});
+    const auto before = stanza.objects(kStanza);
+
+    CHECK_THROWS_MATCHES(
+        delete_stanza(*stanza.memory, kStanza), Error, HasCode(ErrorCode::lock_acquire));
+
+    CHECK(stanza.objects(kStanza) == before);
+}
