@@ -66,10 +66,6 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
                               const PageStretch& stretch)
 {
     Job job{.target = target, .path = path, .pages = pages};
-    if (stretch.begin < stretch.present) {
-        const std::uint32_t present = std::min(stretch.present, stretch.end);
-        target.prefetch(job.offset(stretch.begin), job.bytes(present - stretch.begin));
-    }
     for (std::uint32_t page = stretch.begin; page < stretch.end;) {
         const bool is_present = page < stretch.present;
         const std::uint32_t window =

@@ -7,7 +7,6 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
-#include "pgstrata/util/process.hpp"
 #include "pgstrata/util/size.hpp"
 
 #include <algorithm>
@@ -28,8 +27,6 @@ using repository::ManifestFile;
 // Clocks of filesystems are coarse: a file written just after the copy began may look older.
 constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
 // What is read at once to compute a digest.
-// The part of the memory that a restored cluster may take in the page cache.
-constexpr std::uint64_t kCachedShare = 4;
 constexpr std::size_t kDigestWindow = std::size_t{256} << 10U;
 
 // A large paged file that several workers write at once.
@@ -51,8 +48,6 @@ struct PlaceState : NonCopyable {
     const RestoreLayout& layout;
     Progress& progress;
     PlacePlan plan;
-    // Whether what was written past the page cache is read into it: a server is started on it soon.
-    bool is_cached = false;
     std::atomic<std::size_t> next_unit = 0;
     std::unordered_map<std::uint32_t, SharedTarget> shared; // filled before the workers start
     std::atomic<std::uint64_t> compared = 0;
@@ -293,9 +288,6 @@ private:
 
     void finish_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
     {
-        if (!shared.was_there && state_.is_cached) {
-            shared.file->prefetch(0, file.size);
-        }
         finish(*shared.file, file, file.mtime);
         log_placed(path, file, shared.was_there ? outcome(*shared.file, file, shared.fetched) : "");
         shared.pages = {};
@@ -349,7 +341,6 @@ PlaceReport place_files(const PlaceOptions& options,
 {
     PlaceState state(options, repository, manifest, layout, progress);
     state.plan = plan_placing(manifest, layout, skip);
-    state.is_cached = progress.total() <= available_memory() / kCachedShare;
     for (const PlaceUnit& unit : state.plan.units) {
         if (unit.is_large) {
             ++state.shared[unit.large_file].parts_left;

@@ -13,6 +13,8 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr unsigned kReadWrite = S_IRUSR | S_IWUSR;
+// Smaller ones are read faster than it takes to ask what of them is cached.
+constexpr std::uint64_t kLargeFile = std::uint64_t{1} << 20U;
 
 struct stat status_of(const FileDescriptor& file, const std::string& path)
 {
@@ -101,22 +103,15 @@ std::optional<TargetFile> TargetFile::open_existing(const std::string& path)
     status = status_of(target.file_, path);
     target.size_ = static_cast<std::uint64_t>(status.st_size);
     target.mtime_ = mtime_of(status);
-    return target;
-}
-
-void TargetFile::prefetch(std::uint64_t offset, std::uint64_t size) const
-{
-    // The kernel takes no more than this at once, whatever it is asked for.
-    constexpr std::uint64_t kPiece = 128U << 10U;
-    for (std::uint64_t at = offset; at < offset + size; at += kPiece) {
-        ::posix_fadvise(
-            file_.get(), static_cast<off_t>(at), static_cast<off_t>(kPiece), POSIX_FADV_WILLNEED);
+    if (target.size_ >= kLargeFile) {
+        target.reader_ = std::make_unique<GentleReader>(target.file_.get(), path);
     }
+    return target;
 }
 
 std::size_t TargetFile::read(std::uint64_t offset, MutableBytes out) const
 {
-    return pread_fully(file_.get(), out, offset, path_);
+    return reader_ ? reader_->read(offset, out) : pread_fully(file_.get(), out, offset, path_);
 }
 
 // Falls back to the page cache for good where the stretch or the filesystem does not suit direct

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/gentle_reader.hpp"
 #include "pgstrata/util/time.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -36,10 +38,8 @@ public:
     std::uint64_t size() const noexcept { return size_; }
     UnixNanoseconds mtime() const noexcept { return mtime_; }
 
-    // Has the stretch read into the page cache in large pieces while other things are done; the
-    // kernel's own read-ahead is slower and costs several times the processor time.
-    void prefetch(std::uint64_t offset, std::uint64_t size) const;
-    // Returns fewer bytes only at the end of the file.
+    // Returns fewer bytes only at the end of the file. Of a large file that was there, only what is
+    // cached comes from the page cache: filling it costs more than comparing.
     std::size_t read(std::uint64_t offset, MutableBytes out) const;
     void write(std::uint64_t offset, ByteView bytes) const;
     void resize(std::uint64_t size) const;
@@ -51,6 +51,7 @@ private:
 
     FileDescriptor file_;
     std::string path_;
+    std::unique_ptr<GentleReader> reader_; // of a large file that was there
     std::uint64_t size_ = 0;
     UnixNanoseconds mtime_ = 0;
 };

@@ -19,8 +19,6 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
-#include <fstream>
-#include <limits>
 
 extern char** environ; // NOLINT(readability-redundant-declaration)
 
@@ -188,19 +186,6 @@ std::string group_name(std::uint32_t gid)
         return found->gr_name;
     }
     return std::to_string(gid);
-}
-
-std::uint64_t available_memory()
-{
-    std::ifstream file("/proc/meminfo");
-    std::string key;
-    for (std::uint64_t kibibytes = 0; file >> key >> kibibytes;
-         file.ignore(std::numeric_limits<std::streamsize>::max(), '\n')) {
-        if (key == "MemAvailable:") {
-            return kibibytes * 1024;
-        }
-    }
-    return 0;
 }
 
 std::string random_tag()

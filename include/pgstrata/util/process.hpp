@@ -25,8 +25,6 @@ std::string host_name();
 std::string boot_id();
 std::string user_name(std::uint32_t uid); // the number as text when it has no name
 std::string group_name(std::uint32_t gid);
-// Bytes of memory that could be had without swapping; 0 where the system does not tell.
-std::uint64_t available_memory();
 // 8 random hex digits.
 std::string random_tag();
 // The path of the running program.
