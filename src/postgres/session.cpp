@@ -150,7 +150,7 @@ Lsn ServerSession::current_lsn()
 {
     return lsn_of(query_.value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
                                "THEN pg_catalog.pg_last_wal_replay_lsn() "
-                               "ELSE pg_catalog.pg_current_wal_insert_lsn() END"),
+                               "ELSE pg_catalog.pg_current_wal_flush_lsn() END"),
                   "the current LSN");
 }
 

@@ -28,6 +28,7 @@ add_executable(integration
   integration/resume_test.cpp
   integration/s3_test.cpp
   integration/secrets_test.cpp
+  integration/standby_test.cpp
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
   support/chain.cpp

@@ -78,7 +78,7 @@ public:
     virtual Timeline timeline() = 0; // of the latest checkpoint
     virtual std::vector<DatabaseInfo> databases() = 0;
     virtual std::vector<TablespaceInfo> tablespaces() = 0; // those made by users
-    virtual Lsn current_lsn() = 0; // insert position, or replayed on a standby
+    virtual Lsn current_lsn() = 0; // up to where WAL is durable, or replayed on a standby
     virtual ArchiverStatus archiver_status() = 0;
     virtual SummarizerState summarizer_state() = 0; // 17+
 
