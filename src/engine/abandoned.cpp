@@ -9,22 +9,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-// A lease that cannot be read says nothing about its holder; its age as a file does.
-bool is_in_progress(const repository::Repository& repository,
-                    const std::string& stanza,
-                    const std::string& label)
-{
-    try {
-        const auto lease = repository::read_lease(repository, stanza, label);
-        return lease && repository::is_alive(*lease, now_seconds());
-    } catch (const Error&) {
-        const auto turn = repository::find_lease_turn(repository, stanza, label);
-        const auto info =
-            repository.storage().info(repository::lease_path(stanza, label, turn.value_or(0)));
-        return info && now_seconds() - info->mtime < repository::kLeaseLifeSeconds;
-    }
-}
-
 void check_not_in_progress(const repository::Repository& repository,
                            const std::string& stanza,
                            const std::string& label)
@@ -42,6 +26,22 @@ void check_not_in_progress(const repository::Repository& repository,
 }
 
 } // namespace
+
+// A lease that cannot be read says nothing about its holder; its age as a file does.
+bool is_in_progress(const repository::Repository& repository,
+                    const std::string& stanza,
+                    const std::string& label)
+{
+    try {
+        const auto lease = repository::read_lease(repository, stanza, label);
+        return lease && repository::is_alive(*lease, now_seconds());
+    } catch (const Error&) {
+        const auto turn = repository::find_lease_turn(repository, stanza, label);
+        const auto info =
+            repository.storage().info(repository::lease_path(stanza, label, turn.value_or(0)));
+        return info && now_seconds() - info->mtime < repository::kLeaseLifeSeconds;
+    }
+}
 
 void check_no_backup_in_progress(const repository::Repository& repository,
                                  const std::string& stanza)

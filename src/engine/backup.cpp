@@ -63,6 +63,7 @@ public:
             claim_label();
         });
         try {
+            check_prior();
             start();
             copy(report);
             stop();
@@ -175,6 +176,21 @@ private:
         }
         header().label = std::move(claimed.label);
         lease_ = std::move(claimed.lease);
+    }
+
+    // Whoever removes backups looks for leases after the summaries went, so that one of the two
+    // learns of the other.
+    void check_prior() const
+    {
+        const std::string& prior = manifest_.header.prior;
+        if (!prior.empty() &&
+            !repository_.storage().info(repository::summary_path(options_.stanza, prior))) {
+            throw Error(ErrorCode::lock_acquire,
+                        fmt::format("backup {}, which this one builds on, was removed at this "
+                                    "moment, maybe by another host",
+                                    prior),
+                        "take the backup again");
+        }
     }
 
     void start()

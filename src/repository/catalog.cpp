@@ -262,6 +262,30 @@ read_summary(const Repository& repository, std::string_view stanza, std::string_
     }
 }
 
+void write_history(const Repository& repository,
+                   std::string_view stanza,
+                   const BackupSummary& summary)
+{
+    try {
+        repository.write_document(history_path(stanza, summary.label), to_json(summary));
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::file_exists) {
+            throw;
+        }
+    }
+}
+
+std::vector<std::string> list_history(const Repository& repository, std::string_view stanza)
+{
+    std::vector<std::string> labels;
+    repository.storage().list(history_path(stanza), [&](const storage::EntryInfo& entry) {
+        if (auto label = parse_history_name(entry.name)) {
+            labels.push_back(std::move(*label));
+        }
+    });
+    return labels;
+}
+
 std::vector<std::string> list_labels(const Repository& repository, std::string_view stanza)
 {
     std::vector<std::string> labels;

@@ -262,6 +262,25 @@ std::string note_path(std::string_view stanza, std::string_view label, unsigned 
     return fmt::format("{}/{:0{}}.json", notes_path(stanza, label), number, kNoteDigits);
 }
 
+std::string history_path(std::string_view stanza)
+{
+    return backup_path(stanza) + "/history";
+}
+
+std::string history_path(std::string_view stanza, std::string_view label)
+{
+    return fmt::format("{}/{}{}", history_path(stanza), label, kDocumentSuffix);
+}
+
+std::optional<std::string> parse_history_name(std::string_view name)
+{
+    if (!name.ends_with(kDocumentSuffix)) {
+        return std::nullopt;
+    }
+    std::string label(name.substr(0, name.size() - kDocumentSuffix.size()));
+    return parse_backup_label(label) ? std::optional(std::move(label)) : std::nullopt;
+}
+
 std::optional<unsigned> parse_note_name(std::string_view name) noexcept
 {
     if (!name.ends_with(kDocumentSuffix)) {

@@ -134,10 +134,12 @@ public:
     std::unique_ptr<RandomSource> open(std::string_view path) const override;
     std::unique_ptr<PendingFile> create(std::string_view path, WriteMode mode) override;
     bool remove(std::string_view path) override;
+    void remove_all(std::span<const std::string> paths) override;
     bool remove_directory(std::string_view path) override;
 
 private:
     bool remove_entry(std::string_view path, int flags);
+    bool unlink_entry(const FileDescriptor& directory, std::string_view path, int flags) const;
     bool remove_old_temporaries(std::string_view directory);
 
     PosixDirectories directories_;
@@ -227,12 +229,37 @@ bool PosixStorage::remove_directory(std::string_view path)
            (remove_old_temporaries(path) && remove_entry(path, AT_REMOVEDIR));
 }
 
+// What lies in one directory and stands together is made durable together.
+void PosixStorage::remove_all(std::span<const std::string> paths)
+{
+    for (std::size_t i = 0; i < paths.size();) {
+        const std::string parent(parent_path(paths[i]));
+        const auto directory = directories_.find(parent);
+        bool is_changed = false;
+        for (; i < paths.size() && parent_path(paths[i]) == parent; ++i) {
+            check_path(paths[i]);
+            is_changed |= directory.is_open() && unlink_entry(directory, paths[i], 0);
+        }
+        if (is_changed) {
+            sync_open_directory(directory.get(), directories_.absolute(parent));
+        }
+    }
+}
+
 bool PosixStorage::remove_entry(std::string_view path, int flags)
 {
     const auto directory = directories_.find(parent_path(path));
-    if (!directory.is_open()) {
+    if (!directory.is_open() || !unlink_entry(directory, path, flags)) {
         return false;
     }
+    sync_open_directory(directory.get(), parent_path(directories_.absolute(path)));
+    return true;
+}
+
+bool PosixStorage::unlink_entry(const FileDescriptor& directory,
+                                std::string_view path,
+                                int flags) const
+{
     const std::string absolute = directories_.absolute(path);
     if (::unlinkat(directory.get(), std::string(file_name(path)).c_str(), flags) != 0) {
         if (is_absent(errno) || errno == EISDIR || errno == ENOTEMPTY || errno == EEXIST) {
@@ -242,7 +269,6 @@ bool PosixStorage::remove_entry(std::string_view path, int flags)
                     errno,
                     fmt::format("remove '{}'", absolute));
     }
-    sync_open_directory(directory.get(), parent_path(absolute));
     return true;
 }
 

@@ -11,6 +11,11 @@
 
 namespace pgstrata::engine {
 
+// Whether the newest lease of an incomplete backup has a holder that may be at work.
+bool is_in_progress(const repository::Repository& repository,
+                    const std::string& stanza,
+                    const std::string& label);
+
 // Throws Error(lock_acquire) when an incomplete backup of the stanza has a holder that may be at
 // work.
 void check_no_backup_in_progress(const repository::Repository& repository,

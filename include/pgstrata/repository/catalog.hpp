@@ -75,6 +75,13 @@ void write_summary(const Repository& repository,
 // With what its notes say. nullopt when the backup is not complete (there is no backup.json).
 std::optional<BackupSummary>
 read_summary(const Repository& repository, std::string_view stanza, std::string_view label);
+// backup/<stanza>/history/<label>.json: what was known of a backup that is removed, written before
+// anything of it goes. Does nothing when there is one.
+void write_history(const Repository& repository,
+                   std::string_view stanza,
+                   const BackupSummary& summary);
+// The labels that have such a record, ascending.
+std::vector<std::string> list_history(const Repository& repository, std::string_view stanza);
 // Hears of a complete backup whose summary cannot be read.
 using UnreadableBackup = std::function<void(const std::string& label, const Error& error)>;
 // Says with a WARN that the backup is passed over.

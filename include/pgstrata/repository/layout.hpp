@@ -89,6 +89,11 @@ std::optional<std::uint32_t> parse_pack_number(std::string_view name) noexcept;
 std::string summary_path(std::string_view stanza, std::string_view label);
 std::string notes_path(std::string_view stanza, std::string_view label);
 std::string note_path(std::string_view stanza, std::string_view label, unsigned number);
+// The records of removed backups: the directory, one record, and the backup that a name in the
+// directory is the record of.
+std::string history_path(std::string_view stanza);
+std::string history_path(std::string_view stanza, std::string_view label);
+std::optional<std::string> parse_history_name(std::string_view name);
 // The number in the name of a note, four digits or more.
 std::optional<unsigned> parse_note_name(std::string_view name) noexcept;
 

@@ -82,6 +82,11 @@ public:
                       [&](const auto& backup) { return backup.label == labels_.at(name); });
     }
     const std::string& label(const std::string& name) const { return labels_.at(name); }
+    std::string name(const std::string& label) const
+    {
+        const auto found = names_.find(label);
+        return found == names_.end() ? label : found->second;
+    }
     repository::RetentionCatalog& catalog() { return catalog_; }
 
     // The names of what a plan leaves, in the order of labels.
@@ -90,7 +95,7 @@ public:
         std::string text;
         for (const auto& backup : catalog_.backups) {
             if (std::ranges::find(plan.removals, backup.label) == plan.removals.end()) {
-                text += (text.empty() ? "" : " ") + names_.at(backup.label);
+                text += (text.empty() ? "" : " ") + name(backup.label);
             }
         }
         return text;

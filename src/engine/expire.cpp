@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/engine/expire.hpp"
+
+#include "engine/expire_backups.hpp"
+#include "engine/expire_wal.hpp"
+
+#include "pgstrata/log/log.hpp"
+
+#include <set>
+
+namespace pgstrata::engine {
+
+namespace {
+
+using repository::RetentionPlan;
+using repository::WalHold;
+
+void log_plan(const ExpireOptions& options, const RetentionPlan& plan)
+{
+    for (const std::string& text : plan.warnings) {
+        log::warn("repo{}: {}", options.repo_index, text);
+    }
+    if (plan.is_newest_gone) {
+        log::warn("repo{0}: expiring latest backup {1} - the ability to perform "
+                  "point-in-time-recovery (PITR) may be affected\n"
+                  "HINT: non-default settings for 'repo{0}-retention-archive'/"
+                  "'repo{0}-retention-archive-type' (even in prior expires) can cause gaps in the "
+                  "WAL.",
+                  options.repo_index,
+                  plan.removals.front());
+    }
+    for (const repository::ExpiredSet& set : plan.expired) {
+        std::string labels;
+        for (const std::string& label : set.labels) {
+            labels += (labels.empty() ? "" : ", ") + label;
+        }
+        log::info("repo{}: expire {} backup {}{}",
+                  options.repo_index,
+                  set.reason,
+                  set.labels.size() > 1 ? "set " : "",
+                  labels);
+    }
+}
+
+std::string describe_hold(const ExpireOptions& options, const repository::ArchivePlan& plan)
+{
+    const std::string id = repository::to_string(plan.id);
+    switch (plan.hold) {
+    case WalHold::none:
+        break;
+    case WalHold::not_set:
+        return fmt::format(
+            "option 'repo{}-retention-archive' is not set - archive logs will not be "
+            "expired",
+            options.repo_index);
+    case WalHold::time_not_met:
+        return fmt::format("repo{}: time-based archive retention not met - archive logs will not "
+                           "be expired",
+                           options.repo_index);
+    case WalHold::too_few:
+        return fmt::format("repo{}: there are fewer backups than archive retention wants - archive "
+                           "logs will not be expired",
+                           options.repo_index);
+    case WalHold::no_window:
+        return fmt::format("repo{}: {} all archive logs are within 'repo{}-retention-pitr'",
+                           options.repo_index,
+                           id,
+                           options.repo_index);
+    case WalHold::no_start:
+        return fmt::format("repo{}: {} a backup does not say which WAL it needs - archive logs "
+                           "will not be expired",
+                           options.repo_index,
+                           id);
+    case WalHold::unreadable:
+        return fmt::format("repo{}: {} a backup that cannot be read may need WAL - archive logs "
+                           "will not be expired",
+                           options.repo_index,
+                           id);
+    case WalHold::in_progress:
+        return fmt::format("repo{}: {} a backup in progress may need WAL - archive logs will not "
+                           "be expired",
+                           options.repo_index,
+                           id);
+    }
+    return {};
+}
+
+std::uint64_t expire_wal(const ExpireOptions& options,
+                         const repository::Repository& repository,
+                         const RetentionPlan& plan)
+{
+    std::uint64_t removed = 0;
+    std::set<std::string> told;
+    for (const repository::ArchivePlan& archive : plan.archives) {
+        const std::string text = describe_hold(options, archive);
+        if (!text.empty() && told.insert(text).second) {
+            log::info("{}", text);
+        }
+        removed += remove_wal(options, repository, archive);
+    }
+    return removed;
+}
+
+} // namespace
+
+ExpireReport expire(const ExpireOptions& options, const repository::Repository& repository)
+{
+    const ExpireCatalog found = read_expire_catalog(repository, options.stanza);
+    const RetentionPlan plan =
+        repository::plan_retention(found.catalog, options.policy, now_seconds(), options.request);
+    log_plan(options, plan);
+    ExpireReport report{plan.has_set, plan.removals.size(), 0};
+    if (!options.is_dry_run && !remove_backups(options, repository, found, plan)) {
+        log::warn("repo{}: the next expire does the rest", options.repo_index);
+        return report;
+    }
+    remove_dead_backups(options, repository, found, plan);
+    report.wal_files = expire_wal(options, repository, plan);
+    remove_history(options, repository, found, plan);
+    return report;
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/expire_backups.hpp"
+
+#include "pgstrata/engine/abandoned.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/journal.hpp"
+#include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/error.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace pgstrata::engine {
+
+namespace {
+
+using repository::Repository;
+using repository::RetentionPlan;
+
+constexpr std::size_t kSummaryLimit = std::size_t{64} << 20U;
+
+bool contains(const std::vector<std::string>& labels, const std::string& label)
+{
+    return std::ranges::find(labels, label) != labels.end();
+}
+
+bool is_of_family(const std::string& label, const std::string& other)
+{
+    const auto parsed = repository::parse_backup_label(other);
+    return parsed && label.starts_with(parsed->full);
+}
+
+// Nothing lists the backup any more. Somebody else may be at the same.
+void remove_without_summary(const ExpireOptions& options,
+                            const Repository& repository,
+                            const DeadBackup& backup)
+{
+    try {
+        const auto lease =
+            claim_next_turn(repository, options.stanza, backup.label, backup.last_turn);
+        remove_incomplete_backup(repository, options.stanza, backup.label, *lease);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::lock_acquire) {
+            throw;
+        }
+        log::warn("repo{}: {}", options.repo_index, error.what());
+    }
+}
+
+class BackupRemoval {
+public:
+    BackupRemoval(const ExpireOptions& options,
+                  const Repository& repository,
+                  const ExpireCatalog& found,
+                  const RetentionPlan& plan)
+        : options_(options), repository_(repository), found_(found), plan_(plan)
+    {
+    }
+
+    bool run()
+    {
+        write_records();
+        remove_summaries();
+        const std::set<std::string> needed = find_needed();
+        give_back(needed);
+        for (const std::string& label : plan_.removals) {
+            if (!needed.contains(label)) {
+                check_cancelled();
+                log::info("repo{}: remove expired backup {}", options_.repo_index, label);
+                remove_without_summary(options_, repository_, {label, turns_.at(label)});
+            }
+        }
+        return needed.empty();
+    }
+
+private:
+    void write_records() const
+    {
+        for (const repository::BackupSummary& backup : found_.catalog.backups) {
+            if (contains(plan_.removals, backup.label)) {
+                check_cancelled();
+                repository::write_history(repository_, options_.stanza, backup);
+            }
+        }
+    }
+
+    std::string summary_path(const std::string& label) const
+    {
+        return repository::summary_path(options_.stanza, label);
+    }
+
+    void remove_summaries()
+    {
+        storage::Storage& storage = repository_.storage();
+        for (const std::string& label : plan_.removals) {
+            check_cancelled();
+            turns_[label] = repository::find_lease_turn(repository_, options_.stanza, label);
+            summaries_[label] = storage::read_file(storage, summary_path(label), kSummaryLimit);
+            storage.remove(summary_path(label));
+        }
+    }
+
+    // A backup that another host has begun since the plan was made may have found one of these
+    // before its summary went. One that begins from now on finds none.
+    std::set<std::string> find_needed() const
+    {
+        std::set<std::string> needed;
+        for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
+            for (const std::string& removed : plan_.removals) {
+                if (is_of_family(removed, label) && has_begun(label)) {
+                    needed.insert(removed);
+                }
+            }
+        }
+        return needed;
+    }
+
+    bool has_begun(const std::string& label) const
+    {
+        const bool was_dead =
+            std::ranges::find(found_.dead, label, &DeadBackup::label) != found_.dead.end();
+        if (was_dead) {
+            return is_in_progress(repository_, options_.stanza, label) ||
+                   repository_.storage().info(summary_path(label)).has_value();
+        }
+        return !contains(found_.labels, label);
+    }
+
+    // Those that others build on first.
+    void give_back(const std::set<std::string>& needed) const
+    {
+        for (const std::string& label : needed) {
+            log::warn("repo{}: backup {} is not expired: a backup that may build on it has begun",
+                      options_.repo_index,
+                      label);
+            storage::write_file(
+                repository_.storage(), summary_path(label), summaries_.at(label).view());
+        }
+    }
+
+    const ExpireOptions& options_;
+    const Repository& repository_;
+    const ExpireCatalog& found_;
+    const RetentionPlan& plan_;
+    std::map<std::string, std::optional<unsigned>> turns_;
+    std::map<std::string, Buffer> summaries_;
+};
+
+// The labels of complete backups that the plan leaves.
+std::vector<std::string> labels_left(const ExpireCatalog& found, const RetentionPlan& plan)
+{
+    std::vector<std::string> labels = found.catalog.unreadable;
+    for (const repository::BackupSummary& backup : found.catalog.backups) {
+        labels.push_back(backup.label);
+    }
+    std::erase_if(labels, [&](const std::string& label) { return contains(plan.removals, label); });
+    return labels;
+}
+
+class DeadBackups {
+public:
+    DeadBackups(const ExpireOptions& options,
+                const Repository& repository,
+                const ExpireCatalog& found,
+                const RetentionPlan& plan)
+        : options_(options), repository_(repository), found_(found), plan_(plan),
+          left_(labels_left(found, plan)),
+          history_(repository::list_history(repository, options.stanza))
+    {
+    }
+
+    void remove() const
+    {
+        for (const DeadBackup& backup : found_.dead) {
+            check_cancelled();
+            if (is_needed(backup.label) || can_be_resumed(backup.label)) {
+                continue;
+            }
+            log::info(
+                "repo{}: remove what is left of backup {}", options_.repo_index, backup.label);
+            if (!options_.is_dry_run) {
+                remove_without_summary(options_, repository_, backup);
+            }
+        }
+    }
+
+private:
+    bool is_needed(const std::string& label) const
+    {
+        const auto refers = [&](const repository::BackupSummary& backup) {
+            return contains(left_, backup.label) &&
+                   (backup.prior == label || contains(backup.references, label));
+        };
+        const auto found = std::ranges::find_if(found_.catalog.backups, refers);
+        if (found != found_.catalog.backups.end()) {
+            log::warn("repo{}: what is left of backup {} stays, because backup {} builds on it",
+                      options_.repo_index,
+                      label,
+                      found->label);
+            return true;
+        }
+        // Neither an unreadable backup nor one in progress says what it needs.
+        const auto may_need = [&](const std::string& other) {
+            return is_of_family(label, other) && other > label;
+        };
+        return std::ranges::any_of(found_.catalog.unreadable, may_need) ||
+               std::ranges::any_of(found_.catalog.in_progress, may_need);
+    }
+
+    // As the next backup sees it, which takes up the newest of all if it can.
+    bool can_be_resumed(const std::string& label) const
+    {
+        const auto time_of = [](const std::string& text) {
+            return repository::parse_backup_label(text)->time;
+        };
+        const auto newest = std::ranges::max_element(found_.labels, {}, time_of);
+        if (newest == found_.labels.end() || *newest != label || contains(history_, label) ||
+            !repository::has_journal(repository_, options_.stanza, label)) {
+            return false;
+        }
+        const auto is_of_its_family = [&](const std::string& other) {
+            return is_of_family(other, label);
+        };
+        const std::string family = repository::parse_backup_label(label)->full;
+        return std::ranges::none_of(plan_.removals, is_of_its_family) &&
+               (family == label || contains(left_, family));
+    }
+
+    const ExpireOptions& options_;
+    const Repository& repository_;
+    const ExpireCatalog& found_;
+    const RetentionPlan& plan_;
+    std::vector<std::string> left_;
+    std::vector<std::string> history_;
+};
+
+} // namespace
+
+bool remove_backups(const ExpireOptions& options,
+                    const Repository& repository,
+                    const ExpireCatalog& found,
+                    const RetentionPlan& plan)
+{
+    return plan.removals.empty() || BackupRemoval(options, repository, found, plan).run();
+}
+
+void remove_dead_backups(const ExpireOptions& options,
+                         const Repository& repository,
+                         const ExpireCatalog& found,
+                         const RetentionPlan& plan)
+{
+    if (!found.dead.empty()) {
+        DeadBackups(options, repository, found, plan).remove();
+    }
+}
+
+void remove_history(const ExpireOptions& options,
+                    const Repository& repository,
+                    const ExpireCatalog& found,
+                    const RetentionPlan& plan)
+{
+    if (!plan.history_before) {
+        return;
+    }
+    const std::vector<std::string> left = labels_left(found, plan);
+    std::vector<std::string> paths;
+    for (const std::string& label : repository::list_history(repository, options.stanza)) {
+        const auto parsed = repository::parse_backup_label(label);
+        if (parsed->time >= *plan.history_before || contains(left, label)) {
+            continue;
+        }
+        log::info("repo{}: remove the record of backup {}", options.repo_index, label);
+        paths.push_back(repository::history_path(options.stanza, label));
+    }
+    if (!options.is_dry_run) {
+        repository.storage().remove_all(paths);
+    }
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/expire_catalog.hpp"
+
+#include "pgstrata/engine/abandoned.hpp"
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/error.hpp"
+
+#include <algorithm>
+
+namespace pgstrata::engine {
+
+namespace {
+
+using repository::BackupSummary;
+
+// What is wrong with one object, and not with the store.
+bool is_of_one_object(const Error& error)
+{
+    switch (error.code()) {
+        using enum ErrorCode;
+    case checksum:
+    case crypto:
+    case file_open:
+    case file_read:
+    case format:
+    case json_format:
+    case version_not_supported:
+        return true;
+    default:
+        return false;
+    }
+}
+
+class CatalogReader {
+public:
+    CatalogReader(const repository::Repository& repository, const std::string& stanza)
+        : repository_(repository), stanza_(stanza)
+    {
+    }
+
+    ExpireCatalog read()
+    {
+        for (const repository::Cluster& cluster : repository::list_clusters(repository_, stanza_)) {
+            found_.catalog.archives.push_back(cluster.id);
+            clusters_.push_back(cluster);
+        }
+        found_.labels = repository::list_labels(repository_, stanza_);
+        for (const std::string& label : found_.labels) {
+            check_cancelled();
+            read_backup(label);
+        }
+        return std::move(found_);
+    }
+
+private:
+    bool has_summary(const std::string& label) const
+    {
+        return repository_.storage().info(repository::summary_path(stanza_, label)).has_value();
+    }
+
+    void read_backup(const std::string& label)
+    {
+        if (!has_summary(label)) {
+            const auto last_turn = repository::find_lease_turn(repository_, stanza_, label);
+            if (is_in_progress(repository_, stanza_, label)) {
+                found_.catalog.in_progress.push_back(label);
+                return;
+            }
+            // It may have been completed, and its lease removed, between the two looks.
+            if (!has_summary(label)) {
+                found_.dead.push_back({label, last_turn});
+                return;
+            }
+        }
+        try {
+            auto summary = repository::read_summary(repository_, stanza_, label);
+            if (!summary) {
+                raise(ErrorCode::format, "its summary or one of its notes vanished");
+            }
+            check_cluster(*summary);
+            found_.catalog.backups.push_back(std::move(*summary));
+        } catch (const Error& error) {
+            if (!is_of_one_object(error) || is_mismatch_) {
+                throw;
+            }
+            log::warn("backup {} cannot be read, it is kept with all of its family: {}",
+                      label,
+                      error.what());
+            found_.catalog.unreadable.push_back(label);
+        }
+    }
+
+    void check_cluster(const BackupSummary& summary)
+    {
+        const auto cluster =
+            std::ranges::find(clusters_, summary.archive_id, &repository::Cluster::id);
+        if (cluster != clusters_.end() && cluster->system_identifier != summary.system_identifier) {
+            is_mismatch_ = true;
+            throw Error(ErrorCode::format,
+                        fmt::format("backup {} is of another cluster than the archive '{}'",
+                                    summary.label,
+                                    repository::to_string(cluster->id)),
+                        "has this repository got parts of another one?");
+        }
+    }
+
+    const repository::Repository& repository_;
+    const std::string& stanza_;
+    std::vector<repository::Cluster> clusters_;
+    ExpireCatalog found_;
+    bool is_mismatch_ = false;
+};
+
+} // namespace
+
+ExpireCatalog read_expire_catalog(const repository::Repository& repository,
+                                  const std::string& stanza)
+{
+    return CatalogReader(repository, stanza).read();
+}
+
+} // namespace pgstrata::engine

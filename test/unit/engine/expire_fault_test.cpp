@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
+#include "unit/engine/expire_fixture.hpp"
+
+#include "pgstrata/engine/abandoned.hpp"
+
+#include <set>
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+using namespace pgstrata::repository;
+
+namespace {
+
+std::unique_ptr<ExpireFixture> make_site()
+{
+    auto site = std::make_unique<ExpireFixture>();
+    site->builder.add("F0", 9);
+    site->builder.upgrade();
+    site->builder.add_all("FDIFI");
+    site->write(12);
+    site->put(pack_path(kStanza, "20200101-000000F", 0)); // aborted
+    site->write_wal({15, 1}, "00000002.history");
+    return site;
+}
+
+ExpireOptions options_of(const ExpireFixture& site)
+{
+    ExpireOptions options = site.options(keep_fulls(1));
+    options.policy.history = 9999;
+    return options;
+}
+
+// Every backup that is listed has all that it builds on, and its WAL.
+void check_whole(const ExpireFixture& site)
+{
+    std::set<std::string> complete;
+    for (const BackupSummary& backup : list_backups(*site.memory, kStanza)) {
+        complete.insert(backup.label);
+        CAPTURE(backup.label);
+        for (const std::string& label : backup.references) {
+            CHECK(complete.contains(label));
+        }
+        CHECK(site.memory.storage->info(manifest_path(kStanza, backup.label)));
+        CHECK(site.memory.storage->info(pack_path(kStanza, backup.label, 1)));
+        if (backup.start_wal <= "00000001000000000000000C") {
+            CHECK(find_wal(*site.memory, kStanza, backup.archive_id, backup.start_wal).size() == 1);
+            CHECK(find_wal(*site.memory, kStanza, backup.archive_id, backup.stop_wal).size() == 1);
+        }
+    }
+}
+
+// The process that held them is dead, in truth this one.
+void remove_leases(const ExpireFixture& site)
+{
+    for (const std::string& path : site.objects()) {
+        if (parse_lease_name(path.substr(path.rfind('/') + 1))) {
+            site.memory.storage->remove(path);
+        }
+    }
+}
+
+} // namespace
+
+TEST_CASE("an expire that is cut off anywhere leaves whole backups, and the next one finishes it",
+          "[engine][expire][bug-31]")
+{
+    const WarningLog log;
+    const auto untouched = make_site();
+    expire(options_of(*untouched), *untouched->memory);
+    const auto finished = untouched->objects();
+    REQUIRE(untouched->backups() == "F2 I2");
+    const bool stays_broken = GENERATE(true, false);
+    std::uint64_t failures = 0;
+    for (std::uint64_t n = 1;; ++n) {
+        const auto site = make_site();
+        storage::FaultPlan plan;
+        plan.code = ErrorCode::service;
+        plan.stay_broken = stays_broken;
+        const auto failing = storage::make_failing_storage(*site->memory.storage, plan);
+        const auto repository = Repository::open(*failing, {});
+        plan.count = 0;
+        plan.fail_at = n;
+        CAPTURE(n, stays_broken);
+        try {
+            expire(options_of(*site), *repository);
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::service);
+            ++failures;
+        }
+        const bool is_over = plan.count < n;
+        check_whole(*site);
+        remove_leases(*site);
+        expire(options_of(*site), *site->memory);
+        CHECK(site->objects() == finished);
+        if (is_over) {
+            break;
+        }
+    }
+    CHECK(failures > 100);
+}
+
+TEST_CASE("what a backup on another host may build on stays", "[engine][expire][bug-28]")
+{
+    const WarningLog log;
+    ExpireFixture site;
+    site.builder.add_all("FIFF");
+    site.write(50);
+    const std::string running = site.builder.label("F1") + "_20300101-000000I";
+    site.put(pack_path(kStanza, running, 0));
+    site.write_foreign_lease(running, 5);
+
+    expire(site.options(keep_fulls(1)), *site.memory);
+
+    CHECK(site.backups() == "F1 I1 F3");
+    CHECK(site.memory.storage->info(pack_path(kStanza, running, 0)));
+    SECTION("until its host has been dead for a while")
+    {
+        site.write_foreign_lease(running, kLeaseLifeSeconds + 1);
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F3");
+        CHECK(list_labels(*site.memory, kStanza).size() == 1);
+    }
+}
+
+TEST_CASE("a backup that another host begins while others are removed gets them back",
+          "[engine][expire][bug-28][bug-32]")
+{
+    const WarningLog log;
+    ExpireFixture site(GENERATE(CipherSetting(), gcm_setting()));
+    site.builder.add_all("FIFF");
+    site.write(50);
+    const std::string running = site.builder.label("F1") + "_20300101-000000I";
+    const bool was_dead = GENERATE(true, false);
+    if (was_dead) {
+        site.put(pack_path(kStanza, running, 0));
+    }
+    const auto before = site.segments();
+    // When all of the family but the full have lost their summaries.
+    InterruptedStorage storage(
+        *site.memory.storage, backup_path(kStanza, site.builder.label("F1")), [&] {
+            CHECK(site.backups() == "F1 F3");
+            site.write_foreign_lease(running, 5);
+        });
+    const auto repository = Repository::open(
+        storage,
+        site.memory.repository->cipher().type == codec::CipherType::none ? CipherSetting()
+                                                                         : gcm_setting());
+
+    expire(site.options(keep_fulls(1)), *repository);
+
+    CHECK(site.backups() == "F1 I1 F3");
+    CHECK(site.files_of("I1").size() == 3);
+    CHECK(site.segments() == before);
+    CHECK_THAT(log.text(), Catch::Contains("has begun"));
+}
+
+TEST_CASE("of two who remove the same one does it", "[engine][expire][bug-28]")
+{
+    const WarningLog log;
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    const std::string label = site.builder.label("F1");
+    std::unique_ptr<Lease> other;
+    // Once its summary is gone somebody else takes it for an aborted backup.
+    site.memory.storage->remove(summary_path(kStanza, label));
+    InterruptedStorage late(*site.memory.storage, history_path(kStanza), [&] {
+        other = claim_next_turn(*site.memory, kStanza, label, std::nullopt);
+    });
+    const auto repository = Repository::open(late, {});
+
+    expire(site.options(keep_fulls(1)), *repository);
+
+    REQUIRE(other);
+    CHECK(site.files_of("F1").size() == 3);
+    CHECK_THAT(log.text(), Catch::Contains("taken up by somebody else"));
+}

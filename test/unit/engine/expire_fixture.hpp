@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "unit/engine/restore_fixture.hpp"
+#include "unit/repository/fixture.hpp"
+#include "unit/repository/retention_fixture.hpp"
+
+#include "pgstrata/engine/expire.hpp"
+#include "pgstrata/repository/lease.hpp"
+#include "pgstrata/repository/wal_gap.hpp"
+#include "pgstrata/storage/decorators.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace pgstrata::test {
+
+// Backups as CatalogBuilder makes them, with something in the place of their bytes, and all WAL
+// from 1 on to `last_segment` of every generation.
+class ExpireFixture {
+public:
+    explicit ExpireFixture(const repository::CipherSetting& setting = {}) : memory(setting) {}
+
+    void write(unsigned last_segment = 40)
+    {
+        for (const repository::ArchiveId id : builder.catalog().archives) {
+            write_archive(id, last_segment);
+        }
+        for (repository::BackupSummary& backup : builder.catalog().backups) {
+            backup.system_identifier = system_identifier(backup.archive_id);
+            // The clock that decides is the real one.
+            backup.stop_time += now_seconds() - kNow;
+            write_bytes(backup.label);
+            repository::write_summary(*memory, kStanza, backup);
+        }
+    }
+
+    void write_bytes(const std::string& label) const
+    {
+        put(repository::pack_path(kStanza, label, 0));
+        put(repository::pack_path(kStanza, label, 1));
+        put(repository::manifest_path(kStanza, label));
+    }
+
+    void put(const std::string& path) const
+    {
+        storage::write_file(*memory.storage, path, as_bytes("x"));
+    }
+
+    void write_wal(repository::ArchiveId id, const std::string& name) const
+    {
+        put(fmt::format("{}/{}-{}.zst",
+                        repository::wal_directory(kStanza, id, name),
+                        name,
+                        std::string(40, 'a')));
+    }
+
+    // The lease of a backup on another host.
+    void write_foreign_lease(const std::string& label, UnixSeconds age) const
+    {
+        memory.repository->write_document(
+            repository::lease_path(kStanza, label),
+            {{"host", "elsewhere.example"},
+             {"boot-id", "x"},
+             {"pid", 1U},
+             {"pid-started", 1U},
+             {"renewed", static_cast<std::uint64_t>(now_seconds() - age)}},
+            storage::WriteMode::replace);
+    }
+
+    engine::ExpireOptions options(const repository::RetentionPolicy& policy) const
+    {
+        engine::ExpireOptions options;
+        options.stanza = kStanza;
+        options.policy = policy;
+        return options;
+    }
+
+    // The short names of the complete backups.
+    std::string backups() const
+    {
+        std::string text;
+        for (const auto& backup : repository::list_backups(*memory, kStanza, [](auto&, auto&) {})) {
+            text += (text.empty() ? "" : " ") + builder.name(backup.label);
+        }
+        return text;
+    }
+    // "1-2 5-40": the segments that are in the archive.
+    std::string segments(repository::ArchiveId id = {15, 1}) const
+    {
+        std::string text;
+        unsigned last = 0;
+        repository::list_segments(*memory, kStanza, id, "", [&](const std::string& name) {
+            const auto number = static_cast<unsigned>(std::stoul(name.substr(16), nullptr, 16));
+            if (number != last + 1 || last == 0) {
+                text += fmt::format(
+                    "{}{}{}-", last == 0 ? "" : std::to_string(last), last == 0 ? "" : " ", number);
+            }
+            last = number;
+            return true;
+        });
+        return last == 0 ? text : text + std::to_string(last);
+    }
+    // Every object of the stanza.
+    std::vector<std::string> objects() const
+    {
+        std::vector<std::string> paths;
+        for (const auto* root : {"archive", "backup"}) {
+            storage::list_recursively(*memory.storage, root, [&](const storage::EntryInfo& entry) {
+                paths.push_back(entry.name);
+            });
+        }
+        return paths;
+    }
+    std::vector<std::string> files_of(const std::string& name) const
+    {
+        return names_in(*memory.storage, repository::backup_path(kStanza, builder.label(name)));
+    }
+
+    CatalogBuilder builder;
+    MemoryRepository memory;
+
+private:
+    static std::uint64_t system_identifier(repository::ArchiveId id) { return 1000 + id.number; }
+
+    void write_archive(repository::ArchiveId id, unsigned last_segment) const
+    {
+        repository::Cluster cluster;
+        cluster.id = id;
+        cluster.system_identifier = system_identifier(id);
+        cluster.wal_segment_size = 16U << 20U;
+        repository::write_cluster(*memory, kStanza, cluster);
+        for (unsigned number = 1; number <= last_segment; ++number) {
+            write_wal(id, fmt::format("0000000100000000{:08X}", number));
+        }
+    }
+};
+
+inline repository::RetentionPolicy keep_fulls(std::uint64_t count)
+{
+    repository::RetentionPolicy policy;
+    policy.full = count;
+    policy.archive = count;
+    return policy;
+}
+
+} // namespace pgstrata::test

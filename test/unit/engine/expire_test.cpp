@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
+#include "unit/engine/expire_fixture.hpp"
+
+using namespace pgstrata;
+using namespace pgstrata::engine;
+using namespace pgstrata::test;
+using namespace pgstrata::repository;
+
+namespace {
+
+constexpr ArchiveId kFirst{15, 1};
+
+// What expire logs while it lives.
+class InfoLog {
+public:
+    InfoLog()
+    {
+        log::configure({.console = log::Level::off, .file = log::Level::info});
+        log::open_file(directory_ / "log");
+    }
+    InfoLog(const InfoLog&) = delete;
+    InfoLog& operator=(const InfoLog&) = delete;
+    ~InfoLog()
+    {
+        log::configure({});
+        log::open_file("");
+    }
+    std::string text() const { return read_text_file(directory_ / "log"); }
+
+private:
+    TemporaryDirectory directory_;
+};
+
+} // namespace
+
+TEST_CASE("what the rules do not keep is removed with its WAL", "[engine][expire]")
+{
+    ExpireFixture site(GENERATE(CipherSetting(), gcm_setting()));
+    site.builder.add_all("FDIF");
+    site.write(50);
+    const InfoLog log;
+
+    const ExpireReport report = expire(site.options(keep_fulls(1)), *site.memory);
+
+    CHECK(site.backups() == "F2");
+    CHECK(site.segments() == "41-50");
+    CHECK(report.backups == 3);
+    CHECK(report.wal_files == 40);
+    CHECK(list_labels(*site.memory, kStanza).size() == 1);
+    CHECK(list_history(*site.memory, kStanza).size() == 3);
+    const auto& label = [&](const char* name) { return site.builder.label(name); };
+    CHECK_THAT(
+        log.text(),
+        Catch::Contains(fmt::format(
+            "repo1: expire full backup set {}, {}, {}", label("F1"), label("D1"), label("I1"))) &&
+            Catch::Contains("repo1: remove expired backup " + label("I1")) &&
+            Catch::Contains("repo1: 15-1 remove archive, start = 000000010000000000000001, "
+                            "stop = 000000010000000000000028"));
+    SECTION("and a second run finds nothing to do")
+    {
+        const auto before = site.objects();
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.objects() == before);
+    }
+}
+
+TEST_CASE("a dry run says the same and changes nothing", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FDIF");
+    site.builder.upgrade();
+    site.builder.add("F3", 0.5);
+    site.write(50);
+    site.write_bytes("20200101-000000F"); // aborted
+    write_history(*site.memory, kStanza, site.builder.at("F3"));
+    const auto before = site.objects();
+    ExpireOptions options = site.options(keep_fulls(1));
+    options.policy.history = 0;
+    options.is_dry_run = true;
+    const InfoLog log;
+
+    const ExpireReport report = expire(options, *site.memory);
+
+    CHECK(site.objects() == before);
+    CHECK(report.backups == 4);
+    CHECK(report.wal_files == 60);
+    CHECK_THAT(log.text(),
+               Catch::Contains("expire full backup") && Catch::Contains("remove archive, start") &&
+                   Catch::Contains("remove archive path") &&
+                   Catch::Contains("what is left of backup 20200101-000000F"));
+}
+
+TEST_CASE("the WAL that older backups need stays between what goes", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FFF");
+    site.write(40);
+    RetentionPolicy policy;
+    policy.archive = 1;
+    expire(site.options(policy), *site.memory);
+    CHECK(site.backups() == "F1 F2 F3");
+    CHECK(site.segments() == "11-12 21-22 31-40");
+}
+
+TEST_CASE("history files, partial segments and records of dropped WAL go with the WAL",
+          "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add("F1", 3);
+    site.builder.switch_timeline();
+    site.builder.switch_timeline();
+    site.builder.add("F2", 2);
+    site.write(12);
+    for (const auto* name : {"00000002.history",
+                             "00000003.history",
+                             "000000010000000000000013.partial",
+                             "00000001000000000000000B.00000028.backup",
+                             "000000020000000000000013",
+                             "000000030000000000000001",
+                             "000000030000000000000015"}) {
+        site.write_wal(kFirst, name);
+    }
+    write_gap(*site.memory, kStanza, kFirst, {"000000010000000000000014", "full", 1, "h"});
+    write_gap(*site.memory, kStanza, kFirst, {"000000030000000000000017", "full", 1, "h"});
+
+    expire(site.options(keep_fulls(1)), *site.memory);
+
+    const std::string archive = archive_path(kStanza, kFirst);
+    CHECK(names_in(*site.memory.storage, archive) ==
+          std::vector<std::string>{"00000003.history-" + std::string(40, 'a') + ".zst",
+                                   "0000000300000000",
+                                   "cluster.json",
+                                   "gap"});
+    CHECK(names_in(*site.memory.storage, archive + "/0000000300000000").size() == 1);
+    CHECK(names_in(*site.memory.storage, gap_path(kStanza, kFirst)) ==
+          std::vector<std::string>{"000000030000000000000017.json"});
+}
+
+TEST_CASE("the archive of a generation without backups goes, but for the current one",
+          "[engine][expire][bug-29]")
+{
+    ExpireFixture site;
+    site.builder.add("F1", 3);
+    site.builder.upgrade();
+    site.builder.add("F2", 2);
+    site.builder.upgrade();
+    site.write(12);
+    SECTION("with the description of its cluster")
+    {
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(list_clusters(*site.memory, kStanza).size() == 2);
+        CHECK(names_in(*site.memory.storage, archive_path(kStanza, kFirst)).empty());
+        CHECK(site.segments({16, 2}) == "11-12");
+        CHECK(site.segments({16, 3}) == "1-12");
+    }
+    SECTION("unless there is something else in it")
+    {
+        site.put(archive_path(kStanza, kFirst) + "/mine");
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(list_clusters(*site.memory, kStanza).size() == 3);
+        CHECK(site.segments(kFirst).empty());
+    }
+}
+
+TEST_CASE("a new repository keeps its WAL until it has its backups", "[engine][expire][bug-30]")
+{
+    ExpireFixture site;
+    site.builder.add_all(GENERATE("", "F"));
+    site.write(20);
+    const auto before = site.objects();
+    const InfoLog log;
+    expire(site.options(keep_fulls(2)), *site.memory);
+    CHECK(site.objects() == before);
+    CHECK_THAT(log.text(), Catch::Contains("fewer backups than archive retention wants"));
+}
+
+TEST_CASE("WAL that was stored within the window is kept", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    RetentionPolicy policy = keep_fulls(1);
+    policy.pitr = 60;
+    expire(site.options(policy), *site.memory);
+    CHECK(site.backups() == "F2");
+    CHECK(site.segments() == "1-30");
+}
+
+TEST_CASE("a backup that cannot be read keeps its family, and is told of", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIFIF");
+    site.write(60);
+    site.memory.flip(summary_path(kStanza, site.builder.label("I1")), 20);
+    const WarningLog log;
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.backups() == "F1 F3");
+    CHECK(site.files_of("I1").size() == 3);
+    CHECK(site.segments() == "11-60");
+    CHECK_THAT(log.text(), Catch::Contains(site.builder.label("I1") + " cannot be read"));
+}
+
+TEST_CASE("a note that cannot be read may be a pin", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    site.put(note_path(kStanza, site.builder.label("F1"), 1));
+    const WarningLog log;
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.files_of("F1").size() == 4);
+}
+
+TEST_CASE("backups and archive of different clusters are not touched", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    BackupSummary stray = site.builder.at("F1");
+    stray.label = "20200101-000000F";
+    stray.system_identifier = 77;
+    write_summary(*site.memory, kStanza, stray);
+    const auto before = site.objects();
+    CHECK_THROWS_MATCHES(
+        expire(site.options(keep_fulls(1)), *site.memory), Error, HasCode(ErrorCode::format));
+    CHECK(site.objects() == before);
+}
+
+TEST_CASE("a set is removed on request, and that the newest goes is told", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(50);
+    ExpireOptions options = site.options(keep_fulls(9));
+    options.request.set = site.builder.label("F2");
+    const WarningLog log;
+    CHECK(expire(options, *site.memory).has_set);
+    CHECK(site.backups() == "F1 I1");
+    CHECK_THAT(log.text(), Catch::Contains("expiring latest backup " + options.request.set));
+    CHECK_FALSE(expire(options, *site.memory).has_set);
+}
+
+TEST_CASE("what aborted backups have left is removed", "[engine][expire][bug-31]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    const std::string old = "20200101-000000F";
+    const std::string newest = "20300101-000000F";
+    for (const auto& label : {old, newest}) {
+        site.put(pack_path(kStanza, label, 0));
+        site.put(journal_path(kStanza, label, 0));
+    }
+    const auto is_left = [&](const std::string& label) {
+        return !names_in(*site.memory.storage, backup_path(kStanza, label)).empty();
+    };
+    SECTION("but for the newest, which the next backup may take up")
+    {
+        expire(site.options({}), *site.memory);
+        CHECK_FALSE(is_left(old));
+        CHECK(is_left(newest));
+    }
+    SECTION("if that has anything to go on with")
+    {
+        site.memory.storage->remove(journal_path(kStanza, newest, 0));
+        expire(site.options({}), *site.memory);
+        CHECK_FALSE(is_left(newest));
+    }
+    SECTION("and is not one that was being removed")
+    {
+        BackupSummary summary;
+        summary.label = newest;
+        summary.archive_id = kFirst;
+        write_history(*site.memory, kStanza, summary);
+        expire(site.options({}), *site.memory);
+        CHECK_FALSE(is_left(newest));
+    }
+    SECTION("nor one whose prior goes")
+    {
+        const std::string incr = site.builder.label("F1") + "_20310101-000000I";
+        site.put(pack_path(kStanza, incr, 0));
+        site.put(journal_path(kStanza, incr, 0));
+        expire(site.options({}), *site.memory);
+        CHECK(is_left(incr));
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK_FALSE(is_left(incr));
+        CHECK(site.backups() == "F2");
+    }
+}
+
+TEST_CASE("what a complete backup builds on is not taken for garbage", "[engine][expire][bug-32]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    site.memory.storage->remove(summary_path(kStanza, site.builder.label("F1")));
+    site.memory.storage->remove(summary_path(kStanza, site.builder.label("F2")));
+    const WarningLog log;
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.files_of("F1").size() == 2);
+    CHECK(site.files_of("F2").empty());
+    CHECK_THAT(log.text(), Catch::Contains("because backup " + site.builder.label("I1")));
+}
+
+TEST_CASE("records of removed backups go when they are old, those of others stay",
+          "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add("F1", 400);
+    site.builder.add("F2", 300);
+    site.write(30);
+    ExpireOptions options = site.options(keep_fulls(1));
+    BackupSummary old;
+    old.label = "20200101-000000F";
+    write_history(*site.memory, kStanza, old);
+    write_history(*site.memory, kStanza, site.builder.at("F2"));
+    const std::string removed = site.builder.label("F1");
+    SECTION("for ever")
+    {
+        expire(options, *site.memory);
+        CHECK(list_history(*site.memory, kStanza).size() == 3);
+    }
+    SECTION("some days")
+    {
+        options.policy.history = 9999;
+        expire(options, *site.memory);
+        CHECK(list_history(*site.memory, kStanza).size() == 3);
+        options.policy.history = 1;
+        expire(options, *site.memory);
+        CHECK(list_history(*site.memory, kStanza) ==
+              std::vector{site.builder.label("F2")}); // listed
+    }
+}
+
+TEST_CASE("a listing that fails removes nothing", "[engine][expire][bug-33]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    const std::string label = site.builder.label("I1");
+    const std::string path = GENERATE_COPY(archive_path(kStanza),
+                                           backup_path(kStanza),
+                                           notes_path(kStanza, label),
+                                           backup_path(kStanza, "20200101-000000F"));
+    site.put(pack_path(kStanza, "20200101-000000F", 0));
+    const auto before = site.objects();
+    InterruptedStorage storage(*site.memory.storage, path, [] {
+        throw Error(ErrorCode::service, "internal error, please try again");
+    });
+    const auto repository = Repository::open(storage, {});
+    CHECK_THROWS_MATCHES(
+        expire(site.options(keep_fulls(1)), *repository), Error, HasCode(ErrorCode::service));
+    CHECK(site.objects() == before);
+}
+
+TEST_CASE("WAL that cannot be listed stays", "[engine][expire][bug-33]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FF");
+    site.write(30);
+    const std::string archive = archive_path(kStanza, kFirst);
+    const std::string path =
+        GENERATE_COPY(as<std::string>{}, archive, archive + "/0000000100000000");
+    InterruptedStorage storage(*site.memory.storage, path, [] {
+        throw Error(ErrorCode::service, "internal error, please try again");
+    });
+    const auto repository = Repository::open(storage, {});
+    CHECK_THROWS(expire(site.options(keep_fulls(1)), *repository));
+    CHECK(site.segments() == "1-30");
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.segments() == "21-30");
+}
