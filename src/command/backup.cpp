@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/backup.hpp"
 
+#include "command/expire.hpp"
 #include "command/locks.hpp"
+#include "command/retention_policy.hpp"
 #include "command/server.hpp"
 
 #include "pgstrata/command/commands.hpp"
@@ -15,6 +17,8 @@
 namespace pgstrata::command {
 
 namespace {
+
+constexpr std::int64_t kMilliseconds = 1000; // in a second
 
 // The option table has checked the words.
 repository::BackupType backup_type(const std::string& word)
@@ -55,6 +59,9 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
             options.annotations.emplace(key, value);
         }
     }
+    options.schedule = config.text("schedule");
+    options.retain =
+        static_cast<std::uint64_t>((config.number("retain") + kMilliseconds - 1) / kMilliseconds);
     if (config.text("compress-type") != "none") {
         options.compress_level = static_cast<int>(config.number("compress-level"));
     }
@@ -125,6 +132,44 @@ Source find_source(const config::Config& config)
     return source;
 }
 
+// A word that no repository knows the life of may be a mistake.
+void check_schedule(const config::Config& config, const std::vector<ExpireTarget>& targets)
+{
+    const std::string& name = config.text("schedule");
+    if (!name.empty() && !is_schedule_name(name)) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("'{}' is not valid for 'schedule' option", name),
+                    "a name has letters, digits, '-' and '_' only");
+    }
+    for (const ExpireTarget& target : targets) {
+        if (!name.empty() && !target.policy.schedules.empty() &&
+            !target.policy.schedules.contains(name)) {
+            log::warn("option 'repo{}-retention-schedule' does not say how long backups of the "
+                      "schedule '{}' live, the other rules apply to them",
+                      target.index,
+                      name);
+        }
+    }
+}
+
+void expire_after(const config::Config& config,
+                  const std::vector<ExpireTarget>& targets,
+                  const std::string& label)
+{
+    if (!config.flag("expire-auto")) {
+        return;
+    }
+    try {
+        expire_repositories(config, targets, {});
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::terminated) {
+            throw;
+        }
+        throw error.within(
+            fmt::format("backup {} is complete and good, but the expire after it failed", label));
+    }
+}
+
 void report(const repository::BackupSummary& summary, unsigned repo_index)
 {
     log::info("{} backup {} is complete in repo{}: {} in the repository",
@@ -144,6 +189,8 @@ int run_backup(const config::Config& config)
 {
     const auto lock =
         take_locks_unless_stopped(config, {engine::LockType::backup}, chosen_repositories(config));
+    const std::vector<ExpireTarget> targets = expire_targets(config);
+    check_schedule(config, targets);
     const OpenedRepository opened = open_repository(config, single_repository(config));
     const Source source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
@@ -154,6 +201,7 @@ int run_backup(const config::Config& config)
         source.sessions(),
         [&](std::uint64_t size, std::uint64_t done) { lock->update_progress(size, done); });
     report(summary, opened.index);
+    expire_after(config, targets, summary.label);
     return 0;
 }
 

@@ -18,6 +18,8 @@ int run_command(const config::Config& config, const config::Environment& environ
         return run_backup(config);
     case check:
         return run_check(config, environment);
+    case expire:
+        return run_expire(config);
     case help:
         return run_help(config);
     case info:

@@ -20,7 +20,7 @@ constexpr std::array<CommandRow, kCommands> kTable = {{
     {.id = Command::backup, .name = "backup", .summary = "Back up a cluster.", .logs_to_file = true},
     {.id = Command::check, .name = "check", .summary = "Check the configuration and that WAL gets archived."},
     {.id = Command::expire, .name = "expire", .summary = "Remove backups and WAL that exceed retention.",
-     .logs_to_file = true, .is_built = kNotBuilt},
+     .logs_to_file = true},
     {.id = Command::help, .name = "help", .summary = "Get help for the program, a command or an option.",
      .maximum_parameters = 2, .parameter_names = "[COMMAND [OPTION]]", .begin_at_debug = true,
      .stdout_is_product = true},

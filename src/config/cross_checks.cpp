@@ -164,7 +164,8 @@ void ConfigBuilder::derive_archive_retention()
     }
     for (const unsigned repo : config_.repo_indexes_) {
         const std::string full = display_name(*find_option("repo-retention-full"), repo);
-        if (!config_.has("repo-retention-full", repo)) {
+        if (!config_.has("repo-retention-full", repo) &&
+            !config_.has("repo-retention-keep", repo)) {
             config_.warnings_.push_back(fmt::format(
                 "option '{0}' is not set, the repository may run out of space\n"
                 "HINT: to keep full backups for ever without this warning, set '{0}' to 9999999",

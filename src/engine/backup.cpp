@@ -489,6 +489,8 @@ private:
         summary.change_tracking = !prior_ ? "full" : changes_.blocks ? "summary" : "scan";
         summary.host = host_name();
         summary.annotations = options_.annotations;
+        summary.schedule = options_.schedule;
+        summary.retain = options_.retain;
         check_lease();
         summary.manifest_size = repository::write_manifest(repository_, options_.stanza, manifest_);
         check_references(summary);

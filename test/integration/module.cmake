@@ -12,6 +12,7 @@ add_executable(integration
   integration/check_test.cpp
   integration/command_test.cpp
   integration/damage_test.cpp
+  integration/expire_test.cpp
   integration/full_disk_test.cpp
   integration/harness_test.cpp
   integration/incremental_scenarios_test.cpp

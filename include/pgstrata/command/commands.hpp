@@ -19,6 +19,7 @@ int run_archive_push(const config::Config& config);
 int run_backup(const config::Config& config);
 // Reads the configuration anew for each stanza when none is given.
 int run_check(const config::Config& config, const config::Environment& environment);
+int run_expire(const config::Config& config);
 int run_help(const config::Config& config);
 int run_info(const config::Config& config);
 // 1 when the file is missing and --ignore-missing is given.

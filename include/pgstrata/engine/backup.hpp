@@ -37,6 +37,8 @@ struct BackupOptions {
     bool check_page_headers = true;
     std::vector<std::string> exclude;
     std::map<std::string, std::string> annotations;
+    std::string schedule;              // that it is made by
+    std::uint64_t retain = 0;          // seconds from its stop for which it lives, 0: by the rules
     std::optional<int> compress_level; // unset: no compression
     std::uint64_t pack_size = std::uint64_t{256} << 20U;
     std::size_t workers = 1;

@@ -104,8 +104,7 @@ TEST_CASE("a command may be shortened, the first in order is meant", "[config]")
 TEST_CASE("a command that is not built is refused by name", "[config]")
 {
     ConfigHost host;
-    const std::string name =
-        GENERATE("expire", "manifest", "repo-rm", "server", "server-ping", "verify");
+    const std::string name = GENERATE("manifest", "repo-rm", "server", "server-ping", "verify");
 
     const Error error = host.fail({name});
 

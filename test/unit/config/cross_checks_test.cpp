@@ -155,11 +155,14 @@ TEST_CASE("backup warns about every repository without retention", "[config]")
                                              "--repo1-path=/a",
                                              "--repo2-path=/b",
                                              "--repo2-retention-full=1",
-                                             "--repo3-path=/c"});
+                                             "--repo3-path=/c",
+                                             "--repo4-path=/d",
+                                             "--repo4-retention-keep=daily=7"});
 
     CHECK(any_contains(config.warnings(), "'repo1-retention-full' is not set"));
     CHECK(any_contains(config.warnings(), "'repo3-retention-full' is not set"));
     CHECK_FALSE(any_contains(config.warnings(), "repo2-retention-full"));
+    CHECK_FALSE(any_contains(config.warnings(), "repo4-retention-full"));
     CHECK(host.load({"info"}).warnings().empty());
 }
 
