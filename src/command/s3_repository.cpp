@@ -22,6 +22,17 @@ storage::S3KeyType key_type(const std::string& name)
     return name == "process" ? S3KeyType::process : S3KeyType::shared;
 }
 
+storage::KeepAlive keep_alive(const config::Config& config)
+{
+    const auto number = [&](const char* option) {
+        return config.has(option) ? static_cast<unsigned>(config.number(option)) : 0U;
+    };
+    return {.is_on = config.flag("sck-keep-alive"),
+            .idle_seconds = number("tcp-keep-alive-idle"),
+            .interval_seconds = number("tcp-keep-alive-interval"),
+            .count = number("tcp-keep-alive-count")};
+}
+
 storage::S3KeyOptions key_options(const config::Config& config, unsigned index)
 {
     storage::S3KeyOptions keys;
@@ -75,6 +86,7 @@ storage::S3Options s3_options(const config::Config& config, unsigned index)
     options.http.ca_path = config.text("repo-storage-ca-path", index);
     options.http.verify_tls = config.flag("repo-storage-verify-tls", index);
     options.http.timeout_milliseconds = static_cast<std::uint64_t>(config.number("io-timeout"));
+    options.http.keep_alive = keep_alive(config);
     options.retry.limit_milliseconds = options.http.timeout_milliseconds;
     return options;
 }

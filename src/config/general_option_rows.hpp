@@ -191,7 +191,7 @@ inline constexpr std::array kGeneralRows = {
     boolean("sck-block", kNetwork, "n",
         "Use blocking sockets.").internal().tunes(),
     boolean("sck-keep-alive", kNetwork, "y",
-        "Enable socket keep-alive.").tunes(),
+        "Probe idle connections to object stores, so that a dead one is noticed."),
     string("set", on(annotate, expire, info, manifest, restore, verify),
         "{manifest:latest; restore:latest}",
         "Label of the backup to act on.").on_command_line().required_for(on(annotate))
@@ -226,12 +226,11 @@ inline constexpr std::array kGeneralRows = {
         "Timeline to follow: a number, 0xHEX, current or latest.").on_command_line()
         .depends("type=default|lsn|name|standby|time|xid"),
     integer("tcp-keep-alive-count", kNetwork, "", "[1..32]",
-        "Lost keep-alive probes tolerated before the connection is dead.").depends("sck-keep-alive=y")
-        .tunes(),
+        "Lost keep-alive probes tolerated before the connection is dead.").depends("sck-keep-alive=y"),
     integer("tcp-keep-alive-idle", kNetwork, "", "[1..3600]",
-        "Idle seconds before keep-alive probing starts.").depends("sck-keep-alive=y").tunes(),
+        "Idle seconds before keep-alive probing starts.").depends("sck-keep-alive=y"),
     integer("tcp-keep-alive-interval", kNetwork, "", "[1..900]",
-        "Seconds between keep-alive probes.").depends("sck-keep-alive=y").tunes(),
+        "Seconds between keep-alive probes.").depends("sck-keep-alive=y"),
     string("tls-cipher-12", kNetwork, "",
         "Permitted TLS 1.2 cipher list.").tunes(),
     string("tls-cipher-13", kNetwork, "",

@@ -125,7 +125,8 @@ inline constexpr std::array kRepoRows = {
     string("repo-retention-schedule", on(backup, expire, info), "",
         "How long backups of a schedule live: daily=7d,weekly=90d,monthly=1y."),
     string("repo-s3-bucket", kRepository, "",
-        "S3 bucket name.").required().old("repo-s3-bucket").depends("repo-type=s3"),
+        "Bucket of the repository; it has to be there already.")
+        .required().old("repo-s3-bucket").depends("repo-type=s3"),
     string("repo-s3-endpoint", kRepository, "",
         "S3 endpoint, optionally with a port; without TLS only when it begins with http://.").required()
         .old("repo-s3-endpoint").depends("repo-type=s3"),
@@ -139,28 +140,35 @@ inline constexpr std::array kRepoRows = {
         "identity, the pod identity and the metadata service of the instance, in this order.")
         .depends("repo-type=s3"),
     string("repo-s3-kms-key-id", kRepository, "",
-        "KMS key id for server-side encryption of uploads.").depends("repo-type=s3"),
+        "Key of KMS with which the store encrypts new objects (SSE-KMS).").depends("repo-type=s3"),
     list("repo-s3-process-cmd", kRepository,
-        "Program plus arguments that prints temporary credentials as JSON.").required()
+        "Program, and in further lines its arguments, that prints temporary credentials as JSON, as AWS's "
+        "credential_process.")
+        .required()
         .depends("repo-s3-key-type=process"),
     string("repo-s3-region", kRepository, "",
-        "S3 region used for signing.").required().old("repo-s3-region").depends("repo-type=s3"),
+        "Region of the bucket, which is part of the signature; other stores than Amazon's mostly take us-east-1.")
+        .required().old("repo-s3-region").depends("repo-type=s3"),
     boolean("repo-s3-requester-pays", kRepository, "n",
-        "Send the requester-pays header.").depends("repo-type=s3"),
+        "Agree to pay for requests to a bucket of somebody else.").depends("repo-type=s3"),
     string("repo-s3-role", kRepository, "",
-        "Instance role name for auto credentials; discovered when unset.").depends("repo-s3-key-type=auto"),
+        "Role of the instance for key-type auto; its metadata service names it when this is unset.")
+        .depends("repo-s3-key-type=auto"),
     string("repo-s3-service", kRepository, "s3",
-        "Service name in the SigV4 scope (s3 or s3-outposts).").depends("repo-type=s3"),
+        "Name of the service in the signature: s3 or s3-outposts.").depends("repo-type=s3"),
     string("repo-s3-sse-customer-key", kRepository, "",
-        "Base64 customer key for SSE-C.").secure().depends("repo-type=s3"),
+        "Key of 32 bytes in base64 with which the store encrypts and forgets (SSE-C); needed for every read.")
+        .secure().depends("repo-type=s3"),
     string("repo-s3-storage-class", kRepository, "",
         "Storage class of new objects, such as STANDARD_IA.").depends("repo-type=s3"),
     string("repo-s3-sts-host", kRepository, "sts.amazonaws.com",
-        "STS endpoint host used for web identity.").depends("repo-s3-key-type=web-id"),
+        "Host that exchanges a web identity for credentials.").depends("repo-s3-key-type=web-id"),
     string("repo-s3-token", kRepository, "",
-        "Session token accompanying shared temporary keys.").secure().depends("repo-s3-key-type=shared"),
+        "Token of a session, where the shared keys are temporary.").secure().depends("repo-s3-key-type=shared"),
     choice("repo-s3-uri-style", kRepository, "host", "host|path",
-        "Bucket in host name or in URL path.").depends("repo-type=s3"),
+        "Where requests name the bucket: in the name of the host, or in the path, as MinIO, Ceph and others "
+        "commonly want it.")
+        .depends("repo-type=s3"),
     string("repo-sftp-host", kRepository, "",
         "SFTP server holding the repo.").required().depends("repo-type=sftp").refused(),
     string("repo-sftp-host-fingerprint", kRepository, "",
@@ -184,16 +192,20 @@ inline constexpr std::array kRepoRows = {
     string("repo-sftp-public-key-file", kRepository, "",
         "SFTP public key file.").depends("repo-type=sftp").refused(),
     string("repo-storage-ca-file", kRepository, "",
-        "CA bundle for object store TLS.").old("repo-s3-ca-file,repo?-azure-ca-file,repo?-s3-ca-file")
+        "File with the authorities that sign the store's certificate; the system's when unset.")
+        .old("repo-s3-ca-file,repo?-azure-ca-file,repo?-s3-ca-file")
         .depends("repo-type=azure|gcs|s3"),
     path("repo-storage-ca-path", kRepository, "",
-        "CA directory for object store TLS.").old("repo-s3-ca-path,repo?-azure-ca-path,repo?-s3-ca-path")
+        "Directory of such authorities, as openssl rehash makes it.")
+        .old("repo-s3-ca-path,repo?-azure-ca-path,repo?-s3-ca-path")
         .depends("repo-type=azure|gcs|s3"),
     string("repo-storage-host", kRepository, "",
-        "Connect to this host instead of the storage endpoint.")
+        "Connect to this host, optionally with a port, in place of the endpoint, which is still what is signed "
+        "and verified.")
         .old("repo-s3-host,repo?-azure-host,repo?-s3-host").depends("repo-type=azure|s3"),
     integer("repo-storage-port", kRepository, "443", "[1..65535]",
-        "Object store port.").old("repo?-azure-port,repo?-s3-port").depends("repo-type=azure|s3"),
+        "Port of the object store, unless endpoint or host name one.")
+        .old("repo?-azure-port,repo?-s3-port").depends("repo-type=azure|s3"),
     integer("repo-storage-prefetch", kRepository, "3", "[0..1024]",
         "MiB of an object that a reader from front to back gets ahead of its reading.")
         .depends("repo-type=azure|gcs|s3"),
@@ -201,13 +213,14 @@ inline constexpr std::array kRepoRows = {
         "Gap that such a reader skips without losing what was read ahead.")
         .depends("repo-type=azure|gcs|s3"),
     hash("repo-storage-tag", kRepository,
-        "Tags applied to every object written.").depends("repo-type=azure|gcs|s3"),
+        "Tag of every new object, as key=value; may be given again.").depends("repo-type=azure|gcs|s3"),
     size("repo-storage-upload-chunk-size", kRepository, "azure=>4MiB; gcs=>4MiB; s3=>5MiB",
         "azure=>[4MiB..1GiB]; gcs=>[4MiB..1GiB]; s3=>[5MiB..1GiB]",
         "Size of the first parts of an upload; what is smaller is written in one request.")
         .depends("repo-type=azure|gcs|s3"),
     boolean("repo-storage-verify-tls", kRepository, "y",
-        "Verify the object store certificate.")
+        "Verify the certificate of the object store; without, anybody in between can read the keys' signatures "
+        "and the data.")
         .old("repo-s3-verify-ssl,repo?-azure-verify-tls,repo?-s3-verify-ssl,repo?-s3-verify-tls")
         .depends("repo-type=azure|gcs|s3"),
     boolean("repo-symlink", on(backup, expire), "y",

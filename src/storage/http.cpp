@@ -7,6 +7,10 @@
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -216,6 +220,28 @@ void set(CURL* handle, CURLoption option, Value value)
     }
 }
 
+// libcurl has an option for the count since version 8.9 only.
+int socket_callback(void* count, curl_socket_t fd, curlsocktype)
+{
+    ::setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, count, sizeof(unsigned));
+    return CURL_SOCKOPT_OK;
+}
+
+void set_keep_alive(CURL* handle, const KeepAlive& options)
+{
+    set(handle, CURLOPT_TCP_KEEPALIVE, options.is_on ? 1L : 0L);
+    if (options.idle_seconds != 0) {
+        set(handle, CURLOPT_TCP_KEEPIDLE, static_cast<long>(options.idle_seconds));
+    }
+    if (options.interval_seconds != 0) {
+        set(handle, CURLOPT_TCP_KEEPINTVL, static_cast<long>(options.interval_seconds));
+    }
+    if (options.count != 0) {
+        set(handle, CURLOPT_SOCKOPTFUNCTION, &socket_callback);
+        set(handle, CURLOPT_SOCKOPTDATA, &options.count);
+    }
+}
+
 void set_connection(CURL* handle, const HttpOptions& options, std::uint64_t timeout)
 {
     set(handle, CURLOPT_NOSIGNAL, 1L);
@@ -223,7 +249,7 @@ void set_connection(CURL* handle, const HttpOptions& options, std::uint64_t time
     set(handle, CURLOPT_PATH_AS_IS, 1L);
     set(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout));
     set(handle, CURLOPT_TCP_NODELAY, 1L);
-    set(handle, CURLOPT_TCP_KEEPALIVE, options.keep_alive ? 1L : 0L);
+    set_keep_alive(handle, options.keep_alive);
     set(handle, CURLOPT_BUFFERSIZE, kTransferBuffer);
     set(handle, CURLOPT_UPLOAD_BUFFERSIZE, kTransferBuffer);
     set(handle, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));

@@ -167,7 +167,7 @@ std::string render(const HttpReply& reply)
     return text + "\r\n" + reply.body;
 }
 
-HttpServer::HttpServer(Handler handler, const TlsFiles& tls)
+HttpServer::HttpServer(Handler handler, const TlsFiles& tls, int newest_tls)
     : handler_(std::move(handler)), tls_(nullptr, &SSL_CTX_free)
 {
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN)); // SSL_write has no MSG_NOSIGNAL
@@ -176,6 +176,12 @@ HttpServer::HttpServer(Handler handler, const TlsFiles& tls)
         if (SSL_CTX_use_certificate_chain_file(tls_.get(), tls.certificate.c_str()) != 1 ||
             SSL_CTX_use_PrivateKey_file(tls_.get(), tls.key.c_str(), SSL_FILETYPE_PEM) != 1) {
             throw std::runtime_error("the certificate of the test server cannot be used");
+        }
+        if (newest_tls != 0) {
+            // At its default level OpenSSL knows nothing that is older than TLS 1.2.
+            SSL_CTX_set_security_level(tls_.get(), 0);
+            SSL_CTX_set_min_proto_version(tls_.get(), 0);
+            SSL_CTX_set_max_proto_version(tls_.get(), newest_tls);
         }
     }
     listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

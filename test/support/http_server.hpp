@@ -51,7 +51,8 @@ class HttpServer {
 public:
     using Handler = std::function<HttpReply(const SeenRequest&)>;
 
-    explicit HttpServer(Handler handler, const TlsFiles& tls = {});
+    // `newest_tls` is a version of OpenSSL's, such as TLS1_1_VERSION; 0 for the newest there is.
+    explicit HttpServer(Handler handler, const TlsFiles& tls = {}, int newest_tls = 0);
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
     ~HttpServer();

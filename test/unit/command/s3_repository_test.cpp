@@ -71,7 +71,9 @@ TEST_CASE("every option of a bucket has its place", "[repositories][s3]")
                     "repo1-s3-sse-customer-key=sse\nrepo1-storage-tag=a=1\nrepo1-storage-tag=b=2\n"
                     "repo1-s3-storage-class=STANDARD_IA\nrepo1-s3-requester-pays=y\n"
                     "repo1-storage-upload-chunk-size=16MiB\nrepo1-storage-prefetch=7\n"
-                    "repo1-storage-read-over=0\nio-timeout=5s\n"),
+                    "repo1-storage-read-over=0\nio-timeout=5s\n"
+                    "tcp-keep-alive-idle=7\ntcp-keep-alive-interval=8\n"
+                    "tcp-keep-alive-count=9\n"),
         1);
 
     CHECK(options.keys.token.view() == "token");
@@ -92,6 +94,18 @@ TEST_CASE("every option of a bucket has its place", "[repositories][s3]")
     CHECK(options.read_over == 0);
     CHECK(options.http.timeout_milliseconds == 5000);
     CHECK(options.retry.limit_milliseconds == 5000);
+    CHECK(options.http.keep_alive.is_on);
+    CHECK(options.http.keep_alive.idle_seconds == 7);
+    CHECK(options.http.keep_alive.interval_seconds == 8);
+    CHECK(options.http.keep_alive.count == 9);
+}
+
+TEST_CASE("connections to a bucket can be left without probes", "[repositories][s3]")
+{
+    TemporaryDirectory directory;
+    const auto options = command::s3_options(configure(directory, kKeys + "sck-keep-alive=n\n"), 1);
+
+    CHECK_FALSE(options.http.keep_alive.is_on);
 }
 
 TEST_CASE("the way to the credentials is chosen by its name", "[repositories][s3]")

@@ -110,8 +110,7 @@ TEST_CASE("options that only tune are noted once when they are not at their defa
                  Case{"repo1-bundle-size=1GiB", "repo1-bundle-size"},
                  Case{"repo1-block-size-map=a=b", "repo1-block-size-map"},
                  Case{"repo1-hardlink=y", "repo1-hardlink"},
-                 Case{"tcp-keep-alive-count=3", "tcp-keep-alive-count"},
-                 Case{"sck-keep-alive=n", "sck-keep-alive"},
+                 Case{"sck-block=y", "sck-block"},
                  Case{"protocol-timeout=40m", "protocol-timeout"},
                  Case{"job-retry=3", "job-retry"});
 

@@ -9,7 +9,13 @@
 #include "pgstrata/util/cancel.hpp"
 
 #include <catch2/catch.hpp>
+#include <openssl/ssl.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <array>
 #include <csignal>
 #include <thread>
 
@@ -23,6 +29,28 @@ namespace {
 HttpReply hello(const SeenRequest&)
 {
     return {.body = "hello", .headers = {{"X-One", "1"}, {"x-one", " 2 "}}};
+}
+
+// The descriptor of our end of a connection to that port; -1 when there is none.
+int connection_to(unsigned port)
+{
+    constexpr int kMostDescriptors = 1024;
+    for (int fd = 0; fd < kMostDescriptors; ++fd) {
+        sockaddr_in peer{};
+        socklen_t size = sizeof peer;
+        if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+            peer.sin_family == AF_INET && ntohs(peer.sin_port) == port) {
+            return fd;
+        }
+    }
+    return -1;
+}
+
+int socket_option(int fd, int level, int option)
+{
+    int value = -1;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, level, option, &value, &size) == 0 ? value : -1;
 }
 
 HttpAnswer get(HttpClient& client, const HttpServer& server)
@@ -190,6 +218,48 @@ TEST_CASE("a request ends with the process unless it has to be finished", "[s3][
     CHECK_THROWS_MATCHES(get(client, server), Error, HasCode(ErrorCode::terminated));
     CHECK(client.send({.url = server.url(), .cancellation = Cancellation::ignored}).status == 200);
     set_pending_signal(0);
+}
+
+TEST_CASE("connections are probed as the options say", "[s3][http]")
+{
+    const auto& [options, expected] = GENERATE(table<KeepAlive, std::array<int, 4>>({
+        {{true, 7, 8, 9}, {1, 7, 8, 9}},
+        {{false, 7, 8, 9}, {0, -1, -1, 9}},
+    }));
+    HttpServer server(hello);
+    HttpClient client({.keep_alive = options});
+
+    REQUIRE(get(client, server).status == 200);
+
+    const int fd = connection_to(server.port());
+    REQUIRE(fd >= 0);
+    CHECK(socket_option(fd, SOL_SOCKET, SO_KEEPALIVE) == expected[0]);
+    CHECK(socket_option(fd, IPPROTO_TCP, TCP_KEEPCNT) == expected[3]);
+    if (options.is_on) {
+        CHECK(socket_option(fd, IPPROTO_TCP, TCP_KEEPIDLE) == expected[1]);
+        CHECK(socket_option(fd, IPPROTO_TCP, TCP_KEEPINTVL) == expected[2]);
+    }
+}
+
+TEST_CASE("a server that speaks TLS 1.1 at most is refused", "[s3][http][tls]")
+{
+    TemporaryDirectory directory;
+    const TlsFiles files = make_certificate(directory.path());
+    const int newest = GENERATE(TLS1_1_VERSION, TLS1_2_VERSION, TLS1_3_VERSION);
+    HttpServer server(hello, files, newest);
+    // The server itself can be spoken to.
+    const std::string port = std::to_string(server.port());
+    const auto old =
+        run_process({"/bin/sh",
+                     "-c",
+                     "OPENSSL_CONF=/dev/null openssl s_client -connect 127.0.0.1:" + port +
+                         " -cipher ALL:@SECLEVEL=0 </dev/null"});
+    CHECK_THAT(old.text(), Catch::Contains(newest == TLS1_1_VERSION ? "TLSv1.1" : "TLSv1."));
+    HttpClient client({.ca_file = files.certificate});
+
+    const HttpAnswer answer = get(client, server);
+
+    CHECK((answer.status == 200) == (newest != TLS1_1_VERSION));
 }
 
 TEST_CASE("a certificate is verified against the authority that is configured", "[s3][http][tls]")
