@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "command/repository_access.hpp"
 #include "command/server.hpp"
 
 #include "pgstrata/command/commands.hpp"
@@ -68,9 +69,36 @@ void check_archiving(const config::Config& config,
     }
 }
 
-void check_stanza(const config::Config& config)
+// Opens all repositories and proves that they can be used. Throws with the code of the first that
+// cannot and what is wrong with each.
+std::vector<CheckedRepository> check_repositories(const config::Config& config,
+                                                  const postgres::ControlFile& control,
+                                                  std::string_view role)
 {
     const std::string& stanza = config.text("stanza");
+    std::vector<CheckedRepository> repositories;
+    std::optional<ErrorCode> code;
+    const std::string failures = try_repositories(config.repo_indexes(), [&](unsigned index) {
+        log::info("check repo{} configuration ({})", index, role);
+        try {
+            OpenedRepository opened = open_repository(config, index);
+            repository::Cluster cluster = engine::current_cluster(*opened.repository, stanza);
+            engine::check_identity(control, cluster, ErrorCode::file_invalid);
+            check_access(opened, stanza);
+            repositories.push_back({std::move(opened), cluster});
+        } catch (const Error& error) {
+            code = code.value_or(error.code());
+            throw explain_access(error, config, index);
+        }
+    });
+    if (code) {
+        throw Error(*code, "unable to use the stanza's repositories:" + failures);
+    }
+    return repositories;
+}
+
+void check_stanza(const config::Config& config)
+{
     const std::vector<FoundServer> servers = find_servers(config);
     if (servers.empty()) {
         throw Error(ErrorCode::config,
@@ -85,14 +113,7 @@ void check_stanza(const config::Config& config)
         std::ranges::none_of(servers, &FoundServer::is_in_recovery)) {
         log::warn("option backup-standby is set but there is no standby");
     }
-    std::vector<CheckedRepository> repositories;
-    for (const unsigned index : config.repo_indexes()) {
-        log::info("check repo{} configuration ({})", index, role);
-        OpenedRepository opened = open_repository(config, index);
-        repository::Cluster cluster = engine::current_cluster(*opened.repository, stanza);
-        engine::check_identity(control, cluster, ErrorCode::file_invalid);
-        repositories.push_back({std::move(opened), cluster});
-    }
+    const auto repositories = check_repositories(config, control, role);
     if (primary != nullptr) {
         check_archiving(config, *primary->session, repositories);
     } else {

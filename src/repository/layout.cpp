@@ -134,6 +134,11 @@ std::string cluster_path(std::string_view stanza, ArchiveId id)
     return archive_path(stanza, id) + "/cluster.json";
 }
 
+std::string probe_path(std::string_view stanza, std::string_view tag)
+{
+    return fmt::format("{}/check-{}", archive_path(stanza), tag);
+}
+
 std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_view wal_name)
 {
     const std::string archive = archive_path(stanza, id);

@@ -44,7 +44,26 @@ Tries::Cause cause_of(Remedy remedy)
     return remedy == Remedy::slow_down ? Tries::Cause::throttle : Tries::Cause::failure;
 }
 
+std::string_view right_for(const S3Request& request)
+{
+    if (request.method == "GET" || request.method == "HEAD") {
+        return request.key.empty() ? "s3:ListBucket" : "s3:GetObject";
+    }
+    if (request.key.empty()) {
+        return "s3:DeleteObject"; // many at once
+    }
+    if (request.method == "DELETE") {
+        return request.query.empty() ? "s3:DeleteObject" : "s3:AbortMultipartUpload";
+    }
+    return "s3:PutObject";
+}
+
 } // namespace
+
+Purpose purpose_of(const S3Request& request)
+{
+    return {request.action, right_for(request)};
+}
 
 S3Client::S3Client(S3Options options, AwsSurroundings surroundings)
     : options_(std::move(options)), surroundings_(std::move(surroundings)),
@@ -156,7 +175,7 @@ HttpAnswer S3Client::send(const S3Request& request)
             continue;
         }
         const auto error = [&] {
-            return refusal(request.action, answer, told, options_, surroundings_.now());
+            return refusal(purpose_of(request), answer, told, options_, surroundings_.now());
         };
         const bool may_pass = remedy == Remedy::try_again || remedy == Remedy::slow_down;
         if (!may_pass || request.is_last_wish ||

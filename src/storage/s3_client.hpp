@@ -33,6 +33,8 @@ struct S3Request {
     bool is_last_wish = false; // made once, and even when the process is to end
 };
 
+Purpose purpose_of(const S3Request& request);
+
 // One bucket: signs, sends and repeats requests. May be used from any thread.
 class S3Client : NonCopyable {
 public:

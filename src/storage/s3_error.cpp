@@ -2,6 +2,7 @@
 #include "storage/s3_error.hpp"
 
 #include "storage/aws_text.hpp"
+#include "storage/s3_address.hpp"
 
 #include <algorithm>
 #include <array>
@@ -99,7 +100,8 @@ std::string region_hint(const HttpAnswer& answer, const StoreError& told, const 
                        options.region);
 }
 
-std::string hint_for(const HttpAnswer& answer,
+std::string hint_for(std::string_view right,
+                     const HttpAnswer& answer,
                      const StoreError& told,
                      const S3Options& options,
                      UnixSeconds now)
@@ -127,8 +129,7 @@ std::string hint_for(const HttpAnswer& answer,
         return "the object is in an archive class and has to be restored there first";
     }
     if (answer.status == kForbidden) {
-        return "the user needs s3:ListBucket for the bucket, and s3:GetObject, s3:PutObject, "
-               "s3:DeleteObject and s3:AbortMultipartUpload for what is in it";
+        return missing_right(right, options);
     }
     if (answer.failure.find("certificate") != std::string::npos) {
         return "name the authority that signed it with 'repo-storage-ca-file'";
@@ -163,7 +164,26 @@ Remedy remedy_for(const HttpAnswer& answer, const StoreError& told)
     return wants_digest ? Remedy::send_digest : Remedy::none;
 }
 
-Error refusal(std::string_view action,
+std::string missing_right(std::string_view right, const S3Options& options)
+{
+    if (right == "s3:ListBucket") {
+        return fmt::format("the user needs {} on the bucket '{}'", right, options.bucket);
+    }
+    std::string rights(right);
+    if (right == "s3:PutObject") {
+        rights += options.tags.empty() ? "" : ", s3:PutObjectTagging";
+        rights += options.kms_key_id.empty() ? "" : ", kms:GenerateDataKey, kms:Decrypt";
+    }
+    const std::string keys =
+        fmt::format("s3://{}/{}", options.bucket, directory_prefix(options.root, ""));
+    // Without the right to list, a store answers so for what is not there.
+    return fmt::format("the user needs {} on '{}*'{}",
+                       rights,
+                       keys,
+                       right == "s3:GetObject" ? " and s3:ListBucket on the bucket" : "");
+}
+
+Error refusal(const Purpose& purpose,
               const HttpAnswer& answer,
               const StoreError& told,
               const S3Options& options,
@@ -179,8 +199,8 @@ Error refusal(std::string_view action,
                              told.message);
     }
     return {code_for(answer, told),
-            fmt::format("unable to {}: {}", action, reason),
-            hint_for(answer, told, options, now)};
+            fmt::format("unable to {}: {}", purpose.action, reason),
+            hint_for(purpose.right, answer, told, options, now)};
 }
 
 } // namespace pgstrata::storage

@@ -19,12 +19,22 @@ enum class Remedy : std::uint8_t {
 };
 Remedy remedy_for(const HttpAnswer& answer, const StoreError& told);
 
+// What a request is for: in words for messages, and the right that the store wants for it
+// ("s3:GetObject").
+struct Purpose {
+    std::string_view action;
+    std::string_view right;
+};
+
 // The error of a request that was refused or not answered: "unable to ACTION: 403 AccessDenied:
 // MESSAGE", with a hint where there is something to try. `now` is held against the store's clock.
-Error refusal(std::string_view action,
+Error refusal(const Purpose& purpose,
               const HttpAnswer& answer,
               const StoreError& told,
               const S3Options& options,
               UnixSeconds now);
+
+// Who may do what is missing, for the hint of a refusal.
+std::string missing_right(std::string_view right, const S3Options& options);
 
 } // namespace pgstrata::storage

@@ -67,7 +67,7 @@ std::optional<EntryInfo> S3Storage::object_info(const std::string& key) const
     HttpAnswer answer = client_->send(request);
     if (answer.status == kNotFound) {
         if (const StoreError told = parse_error(answer.body); told.code != "NoSuchKey") {
-            throw refusal(request.action, answer, told, client_->options(), now_seconds());
+            throw refusal(purpose_of(request), answer, told, client_->options(), now_seconds());
         }
         return std::nullopt;
     }
@@ -214,12 +214,15 @@ bool S3Storage::remove_at_once(std::span<const std::string> keys)
         const auto failed = parse_deletion(answer.body);
         if (!failed.empty()) {
             const auto& [key, told] = failed.front();
-            raise(told.code == "AccessDenied" ? ErrorCode::access : ErrorCode::service,
-                  "unable to remove '{}' and {} more: {}: {}",
-                  client_->name_of(key),
-                  failed.size() - 1,
-                  told.code,
-                  told.message);
+            const bool is_denied = told.code == "AccessDenied";
+            throw Error(is_denied ? ErrorCode::access : ErrorCode::service,
+                        fmt::format("unable to remove '{}' and {} more: {}: {}",
+                                    client_->name_of(key),
+                                    failed.size() - 1,
+                                    told.code,
+                                    told.message),
+                        is_denied ? missing_right(purpose_of(request).right, client_->options())
+                                  : std::string());
         }
         return true;
     });

@@ -4,11 +4,14 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <filesystem>
 
 using namespace pgstrata::test;
 using Catch::Contains;
 
 namespace {
+
+namespace fs = std::filesystem;
 
 constexpr const char* kShortWait = "--archive-timeout=3s";
 
@@ -77,6 +80,46 @@ TEST_CASE("check tells what is missing", "[check]")
         {program_under_test(), "--config=" + site.configuration(), "--stanza=other", "check"});
     CHECK(unknown.status == 37);
     CHECK_THAT(unknown.text(), Contains("does this stanza exist?"));
+}
+
+TEST_CASE("check writes to each repository, and names the directory that is closed", "[check]")
+{
+    const TemporaryDirectory second;
+    Site site({.settings = {"repo2-path=" + second.path() + "/repo2"}});
+    const auto archive = second / "repo2/archive/main";
+    const auto before = count_segments(site);
+    fs::permissions(archive, fs::perms(0550));
+
+    const auto result = site.run({"check", kShortWait});
+
+    fs::permissions(archive, fs::perms(0750));
+    CHECK(result.status == 41);
+    CHECK_THAT(result.text(),
+               Contains("repo2: [") && !Contains("repo1: [") &&
+                   Contains("'" + archive + "' has mode 0550 and belongs to postgres:postgres"));
+    // Nothing was switched, and nothing is left.
+    CHECK(count_segments(site) == before);
+    CHECK(site.objects("check-").empty());
+    site.must({"check"});
+}
+
+TEST_CASE("check tells about all repositories that cannot be used", "[check]")
+{
+    const TemporaryDirectory second;
+    Site site({.settings = {"repo2-path=" + second.path() + "/repo2"}});
+    fs::permissions(site.repository(), fs::perms(0));
+    fs::permissions(second / "repo2/archive", fs::perms(0));
+
+    const auto result = site.run({"check", kShortWait});
+
+    fs::permissions(site.repository(), fs::perms(0750));
+    fs::permissions(second / "repo2/archive", fs::perms(0750));
+    CHECK(result.status != 0);
+    CHECK_THAT(result.text(),
+               Contains("repo1: [") && Contains("'" + site.repository() + "' has mode 0000"));
+    CHECK_THAT(result.text(),
+               Contains("repo2: [") &&
+                   Contains("'" + second.path() + "/repo2/archive' has mode 0000"));
 }
 
 TEST_CASE("check refuses settings with which nothing would be archived", "[check][bug-59]")

@@ -11,26 +11,6 @@ namespace {
 
 constexpr const char* kCanary = "canary-of-a-secret";
 
-std::vector<std::string> bucket_settings(const Swift& swift, bool is_tls)
-{
-    std::vector<std::string> settings{
-        "repo1-type=s3",
-        std::string("repo1-s3-bucket=") + Swift::kBucket,
-        std::string("repo1-s3-region=") + Swift::kRegion,
-        std::string("repo1-s3-key=") + Swift::kAccessKey,
-        std::string("repo1-s3-key-secret=") + Swift::kSecretKey,
-    };
-    if (is_tls) {
-        settings.push_back("repo1-s3-endpoint=localhost:" + std::to_string(swift.tls_port));
-        settings.push_back("repo1-storage-host=127.0.0.1");
-        settings.push_back("repo1-storage-ca-file=" + swift.certificate);
-    } else {
-        settings.push_back("repo1-s3-endpoint=http://127.0.0.1:" + std::to_string(swift.port));
-        settings.emplace_back("repo1-s3-uri-style=path");
-    }
-    return settings;
-}
-
 } // namespace
 
 TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "[s3]")
@@ -42,7 +22,7 @@ TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "
     const bool is_tls = GENERATE(false, true);
     const std::string cipher = GENERATE("", "aes-256-gcm");
     CAPTURE(is_tls, cipher);
-    Site site({.cipher = cipher, .settings = bucket_settings(*swift, is_tls)});
+    Site site({.cipher = cipher, .settings = swift->repository(1, is_tls)});
     Cluster& cluster = site.cluster();
     cluster.load_pgbench(1);
 
@@ -72,7 +52,7 @@ TEST_CASE("what a bucket refuses ends a command with a status, a reason and a hi
     if (swift == nullptr) {
         return;
     }
-    auto settings = bucket_settings(*swift, false);
+    auto settings = swift->repository(1);
     int status = 0;
     std::string reason;
     SECTION("a wrong secret")
@@ -108,6 +88,26 @@ TEST_CASE("what a bucket refuses ends a command with a status, a reason and a hi
     CHECK(result.text().find(kCanary) == std::string::npos);
     // Anything from 1 to 125 would be taken for the end of the archive.
     CHECK(site.run({"archive-get", "000000010000000000000001", site.path("wal")}).status > 125);
+}
+
+TEST_CASE("check names the right that is missing in a bucket", "[s3][check]")
+{
+    const Swift* swift = Swift::get();
+    if (swift == nullptr) {
+        return;
+    }
+    Site site({.settings = swift->repository(1)});
+
+    const ProcessResult result =
+        site.run({"check", "--log-level-console=info"},
+                 {.environment = {{"PGSTRATA_REPO1_S3_KEY", Swift::kReaderKey}}});
+
+    CHECK(result.status == 105);
+    CHECK_THAT(result.text(),
+               Catch::Contains("repo1: [") && Catch::Contains("403 AccessDenied") &&
+                   Catch::Contains("s3:PutObject on 's3://test/"));
+    site.must({"check"});
+    CHECK_THAT(site.must({"repo-ls", "archive/main"}).out, !Catch::Contains("check-"));
 }
 
 TEST_CASE("a repository on a disk does not load the libraries of object stores", "[s3]")

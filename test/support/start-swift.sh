@@ -3,7 +3,8 @@
 # OpenStack Swift with its S3 API on 127.0.0.1, until it is killed: plain http on PORT and TLS on PORT + 1.
 #   start-swift.sh DIRECTORY PORT CERTIFICATE KEY
 # Needs python3-swift and memcached, and a DIRECTORY on a filesystem with extended attributes. The bucket is
-# "test", the access key "test:tester", the secret key "testing-secret", the region "us-east-1". When it can be
+# "test", the access key "test:tester", the secret key "testing-secret", the region "us-east-1";
+# "test:reader" with the same secret may list and read only. When it can be
 # used, DIRECTORY/ready is there. Uses the ports PORT to PORT + 5.
 set -euo pipefail
 base=$1 port=$2 certificate=$3 key=$4
@@ -45,6 +46,7 @@ storage_domain = localhost
 [filter:tempauth]
 use = egg:swift#tempauth
 user_test_tester = testing-secret .admin
+user_test_reader = testing-secret
 [filter:slo]
 use = egg:swift#slo
 max_manifest_segments = 10000
@@ -96,7 +98,8 @@ elif what == "bucket":
     for attempt in range(900):
         try:
             token = ask("GET", "/auth/v1.0", X_Auth_User="test:tester", X_Auth_Key="testing-secret")
-            ask("PUT", "/v1/AUTH_test/test", X_Auth_Token=token.headers["X-Auth-Token"])
+            ask("PUT", "/v1/AUTH_test/test", X_Auth_Token=token.headers["X-Auth-Token"],
+                X_Container_Read="test:reader")
             sys.exit(0)
         except OSError:
             time.sleep(0.1)

@@ -2,8 +2,6 @@
 #include "support/swift.hpp"
 
 #include "support/certificate.hpp"
-#include "support/process.hpp"
-#include "support/temporary_directory.hpp"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -51,51 +49,43 @@ unsigned free_ports()
     throw std::runtime_error("no free ports for Swift");
 }
 
-bool is_installed()
-{
-    constexpr const char* kCheck = "command -v memcached && /usr/bin/python3 -c 'import swift'";
-    return run_process({"/bin/sh", "-c", kCheck}).status == 0;
-}
-
-// Runs as long as the test program.
-class Server {
-public:
-    Server() : port_(free_ports())
-    {
-        const auto certificate = make_certificate(directory_.path());
-        process_ = std::make_unique<BackgroundProcess>(
-            Arguments{PGSTRATA_START_SWIFT,
-                      directory_.path(),
-                      std::to_string(port_),
-                      certificate.certificate,
-                      certificate.key},
-            ProcessOptions{.output_file = directory_ / "output"});
-        wait_until(
-            "Swift",
-            [&] {
-                return std::filesystem::exists(directory_ / "ready") || !process_->is_running();
-            },
-            std::chrono::seconds(120));
-        if (!process_->is_running()) {
-            throw std::runtime_error("Swift does not start; see " + (directory_ / "output"));
-        }
-        description_ = {port_, port_ + 1, certificate.certificate};
-    }
-    const Swift& description() const { return description_; }
-
-private:
-    TemporaryDirectory directory_;
-    unsigned port_;
-    std::unique_ptr<BackgroundProcess> process_;
-    Swift description_;
-};
-
 } // namespace
 
-const Swift* Swift::get()
+SwiftServer::SwiftServer()
+{
+    const auto certificate = make_certificate(directory_.path());
+    description_.port = free_ports();
+    description_.tls_port = description_.port + 1;
+    description_.certificate = certificate.certificate;
+    key_ = certificate.key;
+    start();
+}
+
+void SwiftServer::start()
+{
+    const auto ready = directory_ / "ready";
+    std::filesystem::remove(ready);
+    process_ =
+        std::make_unique<BackgroundProcess>(Arguments{PGSTRATA_START_SWIFT,
+                                                      directory_.path(),
+                                                      std::to_string(description_.port),
+                                                      description_.certificate,
+                                                      key_},
+                                            ProcessOptions{.output_file = directory_ / "output"});
+    wait_until(
+        "Swift",
+        [&] { return std::filesystem::exists(ready) || !process_->is_running(); },
+        std::chrono::seconds(120));
+    if (!process_->is_running()) {
+        throw std::runtime_error("Swift does not start; see " + (directory_ / "output"));
+    }
+}
+
+bool Swift::is_installed()
 {
     static const bool kIsInstalled = [] {
-        const bool is_there = is_installed();
+        constexpr const char* kCheck = "command -v memcached && /usr/bin/python3 -c 'import swift'";
+        const bool is_there = run_process({"/bin/sh", "-c", kCheck}).status == 0;
         if (!is_there) {
             std::cerr
                 << "\n##### SKIPPED: tests with a real S3 server: python3-swift and memcached "
@@ -104,11 +94,35 @@ const Swift* Swift::get()
         }
         return is_there;
     }();
-    if (!kIsInstalled) {
+    return kIsInstalled;
+}
+
+const Swift* Swift::get()
+{
+    if (!is_installed()) {
         return nullptr;
     }
-    static const Server kServer;
+    static const SwiftServer kServer;
     return &kServer.description();
+}
+
+std::vector<std::string> Swift::repository(unsigned index, bool is_tls) const
+{
+    const std::string repo = "repo" + std::to_string(index) + "-";
+    std::vector<std::string> settings{repo + "type=s3",
+                                      repo + "s3-bucket=" + kBucket,
+                                      repo + "s3-region=" + kRegion,
+                                      repo + "s3-key=" + kAccessKey,
+                                      repo + "s3-key-secret=" + kSecretKey};
+    if (is_tls) {
+        settings.push_back(repo + "s3-endpoint=localhost:" + std::to_string(tls_port));
+        settings.push_back(repo + "storage-host=127.0.0.1");
+        settings.push_back(repo + "storage-ca-file=" + certificate);
+    } else {
+        settings.push_back(repo + "s3-endpoint=http://127.0.0.1:" + std::to_string(port));
+        settings.push_back(repo + "s3-uri-style=path");
+    }
+    return settings;
 }
 
 } // namespace pgstrata::test

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "support/process.hpp"
+#include "support/temporary_directory.hpp"
+
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace pgstrata::test {
 
@@ -9,6 +14,7 @@ namespace pgstrata::test {
 struct Swift {
     static constexpr const char* kBucket = "test";
     static constexpr const char* kAccessKey = "test:tester";
+    static constexpr const char* kReaderKey = "test:reader"; // may list and read only
     static constexpr const char* kSecretKey = "testing-secret";
     static constexpr const char* kRegion = "us-east-1";
 
@@ -16,8 +22,33 @@ struct Swift {
     unsigned tls_port = 0;
     std::string certificate; // its own authority
 
-    // Started by the first call; nullptr, after a loud word, where it is not installed.
+    // Whether it can be had; the first call says so loudly when not.
+    static bool is_installed();
+    // Started by the first call; nullptr where it is not installed.
     static const Swift* get();
+
+    // Lines of [global] that make its bucket repoN.
+    std::vector<std::string> repository(unsigned index, bool is_tls = false) const;
+};
+
+// One that can be taken down and brought up again with all that it holds. Throws std::runtime_error
+// when it does not start.
+class SwiftServer {
+public:
+    SwiftServer();
+    SwiftServer(const SwiftServer&) = delete;
+    SwiftServer& operator=(const SwiftServer&) = delete;
+
+    const Swift& description() const { return description_; }
+    // kill -9 of all its processes.
+    void stop() { process_.reset(); }
+    void start();
+
+private:
+    TemporaryDirectory directory_;
+    Swift description_;
+    std::string key_;
+    std::unique_ptr<BackgroundProcess> process_;
 };
 
 } // namespace pgstrata::test

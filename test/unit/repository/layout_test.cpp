@@ -39,6 +39,14 @@ TEST_CASE("a stanza's name is one that can be a directory", "[repository][layout
     CHECK(is_valid_stanza_name(name) == valid);
 }
 
+TEST_CASE("what a check writes has a name of its own", "[repository][layout][check]")
+{
+    const std::string path = probe_path("main", "0123456789abcdef");
+
+    CHECK(path == "archive/main/check-0123456789abcdef");
+    CHECK_FALSE(parse_archive_id(file_name(path)));
+}
+
 TEST_CASE("archive ids go both ways", "[repository][layout]")
 {
     const auto [text, id] = GENERATE(table<std::string, ArchiveId>({

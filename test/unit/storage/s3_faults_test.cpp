@@ -153,7 +153,7 @@ TEST_CASE("the time that a store asks for is kept by all that use it", "[s3]")
 TEST_CASE("what does not pass fails at once", "[s3][bug-44]")
 {
     const auto given = GENERATE(table<unsigned, std::string, ErrorCode, std::string>({
-        {403, "AccessDenied", ErrorCode::access, "s3:ListBucket"},
+        {403, "AccessDenied", ErrorCode::access, "the user needs s3:"},
         {403, "InvalidAccessKeyId", ErrorCode::access, "'repo-s3-key'"},
         {403, "SignatureDoesNotMatch", ErrorCode::access, "repo-s3-key-secret"},
         {403, "RequestTimeTooSkewed", ErrorCode::access, "clock"},
@@ -195,6 +195,54 @@ TEST_CASE("what does not pass fails at once", "[s3][bug-44]")
     check([&] { names(*store, "a"); });
     check([&] { store->remove("a"); });
     check([&] { write_text(*store, "a", "x", WriteMode::replace); });
+}
+
+TEST_CASE("a refusal names the right that is missing", "[s3]")
+{
+    using Act = std::function<void(Storage&)>;
+    const auto put = [](Storage& store) { write_text(store, "a", "x", WriteMode::replace); };
+    const auto& [method, act, right] = GENERATE_COPY(table<std::string, Act, std::string>({
+        {"GET", [](Storage& store) { store.open("a"); }, "s3:GetObject on 's3://bucket/root/*'"},
+        {"GET", [](Storage& store) { store.open("a"); }, "s3:ListBucket on the bucket"},
+        {"HEAD", [](Storage& store) { write_text(store, "a", "x"); }, "s3:GetObject"},
+        {"GET", [](Storage& store) { names(store, "a"); }, "s3:ListBucket on the bucket 'bucket'"},
+        {"PUT", put, "needs s3:PutObject on 's3://bucket/root/*'"},
+        {"POST",
+         [](Storage& store) { store.remove_all(std::vector<std::string>{"a"}); },
+         "s3:DeleteObject on"},
+        {"DELETE", [](Storage& store) { store.remove("old"); }, "s3:DeleteObject on"},
+    }));
+    CAPTURE(method, right);
+    FakeS3 fake;
+    fake.objects["root/old"] = {"x", ""};
+    fake.before = [&, &refused = method](const SeenRequest& request) {
+        return request.method == refused ? std::optional(error_reply(403, "AccessDenied"))
+                                         : std::nullopt;
+    };
+    const auto store = fake.open();
+    try {
+        act(*store);
+        FAIL("no error");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::access);
+        CHECK_THAT(error.hint(), Catch::Contains(right));
+    }
+}
+
+TEST_CASE("what a new object takes besides is named with the right to write it", "[s3]")
+{
+    FakeS3 fake;
+    fake.before = [](const SeenRequest&) { return error_reply(403, "AccessDenied"); };
+    S3Options options = fake.options();
+    options.tags = {{"a", "b"}};
+    options.kms_key_id = "key";
+    try {
+        write_text(*fake.open(options), "a", "x", WriteMode::replace);
+        FAIL("no error");
+    } catch (const Error& error) {
+        CHECK_THAT(error.hint(),
+                   Catch::Contains("s3:PutObject, s3:PutObjectTagging, kms:GenerateDataKey"));
+    }
 }
 
 TEST_CASE("a region and a clock that are wrong are told apart by the store's answer", "[s3]")
