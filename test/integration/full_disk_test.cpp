@@ -13,6 +13,32 @@ namespace {
 namespace fs = std::filesystem;
 constexpr std::uint64_t kMiB = 1 << 20;
 
+// Asynchronous, with segments that are archived or wait for it.
+struct Queue {
+    explicit Queue(const std::string& disk) : spool(disk + "/spool")
+    {
+        fs::create_directory(spool);
+        site.cluster().sql("ALTER SYSTEM SET archive_command = '/bin/false'");
+        site.cluster().sql("SELECT pg_reload_conf()");
+        for (int i = 0; i < 6; ++i) {
+            names.push_back(site.cluster().sql(
+                "SELECT pg_walfile_name(pg_logical_emit_message(true, 'x', 'y'))"));
+            site.cluster().sql("SELECT pg_switch_wal()");
+        }
+    }
+    ProcessResult run(const std::vector<std::string>& arguments) const
+    {
+        return site.run(
+            arguments,
+            {.environment = {{"PGSTRATA_SPOOL_PATH", spool}, {"PGSTRATA_ARCHIVE_TIMEOUT", "5s"}}});
+    }
+    std::string wal(const std::string& name) { return site.cluster().path("pg_wal/" + name); }
+
+    std::string spool;
+    Site site{{.cluster = {.wal_segment_mb = 1}, .settings = {"archive-async=y"}}};
+    std::vector<std::string> names;
+};
+
 SiteOptions with_repository(const std::string& path)
 {
     return {.repository = path};
@@ -88,4 +114,57 @@ TEST_CASE("a restore onto a full disk fails and leaves nothing that starts",
     CHECK(result.text().find("No space left") != std::string::npos);
     Cluster half(15, target);
     CHECK_FALSE(half.try_start());
+}
+
+TEST_CASE("a full spool keeps no segment from being archived and has none acknowledged early",
+          "[full-disk][async][bug-17][bug-45]")
+{
+    const auto disk = SmallDisk::acquire();
+    if (!disk) {
+        return;
+    }
+    Queue queue(disk->path());
+    // For no mark at all, and for a few of them.
+    disk->fill_until(GENERATE(as<std::uint64_t>(), 0, 8192));
+    std::size_t refused = 0;
+    for (const auto& name : queue.names) {
+        const auto result = queue.run({"archive-push", queue.wal(name)});
+        CAPTURE(name, result.text());
+        if (result.status == 0) {
+            CHECK(queue.site.objects(name).size() == 1);
+        } else {
+            ++refused;
+            CHECK_THAT(result.text(),
+                       Catch::Contains("No space left") || Catch::Contains("unable to push"));
+        }
+    }
+    CHECK(refused > 0);
+
+    disk->release();
+    for (const auto& name : queue.names) {
+        CHECK(queue.run({"archive-push", queue.wal(name)}).status == 0);
+        CHECK(queue.site.objects(name).size() == 1);
+    }
+}
+
+TEST_CASE("a full spool keeps no segment from recovery", "[full-disk][async][bug-24][bug-45]")
+{
+    const auto disk = SmallDisk::acquire();
+    if (!disk) {
+        return;
+    }
+    Queue queue(disk->path());
+    for (const auto& name : queue.names) {
+        queue.site.must({"archive-push", queue.wal(name)});
+    }
+    // Room for a part of a segment.
+    disk->fill_until(GENERATE(as<std::uint64_t>(), 0, kMiB / 2));
+    const auto target = queue.site.path("got");
+    for (const auto& name : queue.names) {
+        CAPTURE(name);
+        CHECK(queue.run({"archive-get", name, target}).status == 0);
+        CHECK(read_file(target) == read_file(queue.wal(name)));
+        fs::remove(target);
+    }
+    CHECK(queue.run({"archive-get", "0000000100000000000000FE", target}).status == 1);
 }
