@@ -78,8 +78,9 @@ done
 
 # Swift's own WSGI runner, with its configuration out of /etc; and the bucket, made by Swift's native API.
 cat >"$base/serve.py" <<'E'
-import sys, time, urllib.request
+import os, sys, time, urllib.request
 from swift.common import utils
+os.setsid = lambda: None # whoever kills the group of this script means the servers, too
 base, what, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
 utils.set_swift_dir(base + "/etc")
 if what == "rings":
