@@ -121,6 +121,12 @@ run_unit() { # PRESET
     return "$status"
 }
 
+# Half a minute of what goes wrong at night; SOAK_SECONDS=300 makes it five.
+run_soak() {
+    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 $((${SOAK_SECONDS:-30} * 2 + 600)) \
+        build/release/test/integration '[soak]'
+}
+
 # The two halves run side by side; each has its own clusters. The session of the program is tested by itself.
 run_integration() {
     local status=0
@@ -164,5 +170,6 @@ stage tidy scripts/check-tidy
 test_stage unit-release "$(unit_programs release | wc -l)" run_unit release
 test_stage unit-asan "$(unit_programs asan | wc -l)" run_unit asan
 test_stage integration 3 run_integration
+test_stage soak 1 run_soak
 test_stage asan-main-path 1 run_asan_main_path
 finish

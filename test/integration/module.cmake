@@ -27,8 +27,10 @@ add_executable(integration
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
   integration/resume_test.cpp
+  integration/s3_commands_test.cpp
   integration/s3_test.cpp
   integration/secrets_test.cpp
+  integration/soak_test.cpp
   integration/standby_test.cpp
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
