@@ -6,7 +6,8 @@
 #   RUNS=3        runs of each backup and restore
 #   PUSHES=15     WAL segments for archive-push and archive-get
 #   TABLES=20000  small tables of the last part
-#   ONLY=...      parts to run, of: full chain small push summary (all)
+#   ONLY=...      parts to run, of: full chain small push summary s3 (all)
+#                 s3: a bucket of an OpenStack Swift on this machine, by TLS
 #   WORKERS=2     process-max of both, threads of zstd
 #   PEER=...      the other program (pgbackrest of the distribution)
 #   PGSTRATA=...  our program (build/release/pgstrata, built first)
@@ -16,7 +17,8 @@
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 size=${SIZE:-3000} runs=${RUNS:-3} pushes=${PUSHES:-15} workers=${WORKERS:-2} tables=${TABLES:-20000}
-only=${ONLY:-full chain small push summary}
+swift_port=${SWIFT_PORT:-18080}
+only=${ONLY:-full chain small push summary s3}
 peer=${PEER:-/usr/bin/pgbackrest}
 
 # As root: install, build, and go on as user postgres, since the server refuses root.
@@ -29,7 +31,7 @@ if [ -z "${BENCHMARK_STAGE:-}" ]; then
     mkdir -p "$dir/bin"
     trap 'rm -rf "$dir"' EXIT
     install -m 755 "${PGSTRATA:-$source_dir/build/release/pgstrata}" "$dir/bin/pgstrata"
-    install -m 755 "$0" "$source_dir/scripts/measure.py" "$dir/bin"
+    install -m 755 "$0" "$source_dir/scripts/measure.py" "$source_dir/test/support/start-swift.sh" "$dir/bin"
     next=(env BENCHMARK_STAGE=run DIR="$dir" HOME="$dir" bash "$dir/bin/$(basename "$0")")
     if [ "$(id -u)" = 0 ]; then
         chown -R postgres: "$dir"
@@ -48,8 +50,13 @@ export PGHOST=$dir PGPORT=54316 PGUSER=postgres PGDATABASE=postgres
 
 say() { printf '%s %s\n' "$(date +%T)" "$*" >&2; }
 sql() { "$pg/psql" -XAtq -v ON_ERROR_STOP=1 -c "$1"; }
+swift=
+stop_swift() {
+    # All that it started is in a session of its own.
+    [ -z "$swift" ] || kill -- "-$swift" 2>/dev/null || true
+}
 stop_server() { [ ! -e "$data/postmaster.pid" ] || "$pg/pg_ctl" -D "$data" -m immediate -w stop >/dev/null || true; }
-trap stop_server EXIT
+trap 'stop_server; stop_swift' EXIT
 : >"$dir/archiving"
 
 tool() { # WHO: the program
@@ -88,6 +95,23 @@ CONF
         [ "$1" = pgstrata ] || cipher=aes-256-cbc
         printf 'repo1-cipher-type=%s\nrepo1-cipher-pass=%s\n' "$cipher" "$passphrase" >>"$file"
     fi
+    if [[ $2 = s3* ]]; then
+        # What comes last counts: no path of this machine, and a bucket.
+        sed -i '/^repo1-path=/d' "$file"
+        cat >>"$file" <<CONF
+repo1-type=s3
+repo1-path=/$1-$2
+repo1-s3-bucket=test
+repo1-s3-endpoint=localhost
+repo1-s3-region=us-east-1
+repo1-s3-key=test:tester
+repo1-s3-key-secret=testing-secret
+repo1-s3-uri-style=path
+repo1-storage-port=$((swift_port + 1))
+repo1-storage-ca-file=$dir/swift.crt
+CONF
+        [ "$2" != s3-async ] || echo "archive-async=y" >>"$file"
+    fi
     printf '\n[main]\npg1-path=%s\npg1-port=%s\npg1-socket-path=%s\n' "$data" "$PGPORT" "$dir" >>"$file"
 }
 
@@ -110,6 +134,7 @@ CONF
     cat >"$dir/bin/archive" <<ARCHIVE
 #!/bin/bash
 read -r who variant program <"$dir/archiving" || exit 0
+[ "\$who" != nobody ] || exit 1
 exec "\$program" "--config=$dir/\$who-\$variant.conf" --stanza=main archive-push "\$1"
 ARCHIVE
     chmod +x "$dir/bin/archive"
@@ -272,14 +297,95 @@ one_floor() {
     rm -rf "$dir/restored" "$archive"
 }
 
-archive_segments() {
-    local segments segment who command
+make_segments() { # into the array segments
     for _ in $(seq "$pushes"); do
         "$pg/pgbench" -n -t 600 -c 2 >/dev/null 2>&1
         sql "SELECT pg_switch_wal()" >/dev/null
     done
     mapfile -t segments < <(cd "$data/pg_wal" && ls -1t | grep -E '^[0-9A-F]{24}$' | sort |
         awk -v current="$(sql 'SELECT pg_walfile_name(pg_current_wal_lsn())')" '$0 < current' | tail -n "$pushes")
+}
+
+start_swift() {
+    say "starting Swift"
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout "$dir/swift.key" -out "$dir/swift.crt" 2>/dev/null
+    setsid "$dir/bin/start-swift.sh" "$dir/swift" "$swift_port" "$dir/swift.crt" "$dir/swift.key" \
+        >"$dir/swift.log" 2>&1 &
+    swift=$!
+    for _ in $(seq 600); do
+        [ ! -e "$dir/swift/ready" ] || return 0
+        sleep 0.2
+    done
+    cat "$dir/swift.log" >&2
+    return 1
+}
+
+one_s3() { # WHO
+    local command
+    echo "$1 s3 $(tool "$1")" >"$dir/archiving"
+    mapfile -t command < <(call "$1" s3 backup --type=full --no-expire-auto)
+    measured "full backup, S3" "$1" "${command[@]}"
+    measured_restore "restore, S3" "$1" s3
+    rm -rf "$dir/restored"
+}
+
+# Everything that waits, one after the other, as the server asks for it.
+async_segments() { # WHO SEGMENT...
+    local who=$1 status=$data/pg_wal/archive_status name command
+    shift
+    for name in "$status"/*.ready; do
+        [ ! -e "$name" ] || mv "$name" "${name%.ready}.done"
+    done
+    for name in "$@"; do
+        mv "$status/$name.done" "$status/$name.ready"
+    done
+    mapfile -t command < <(call "$who" s3-async archive-push)
+    say "archive-push async, S3: $who"
+    "${measure[@]}" each $# "$results" "archive-push async, S3, a segment" "$who" -- bash -c '
+        status=$1 wal=$2 count=$3; shift 3
+        names=("${@:1:count}"); shift "$count"
+        for name in "${names[@]}"; do
+            "$@" "$wal/$name" && mv "$status/$name.ready" "$status/$name.done" || exit 1
+        done' - "$status" "$data/pg_wal" $# "$@" "${command[@]}"
+}
+
+s3_part() {
+    local who variant command segments segment run
+    /usr/bin/python3 -c 'import swift' 2>/dev/null || { say "SKIPPED: no Swift (scripts/setup.sh test)"; return 0; }
+    start_swift
+    for who in pgstrata peer; do
+        for variant in s3 s3-async; do
+            configure "$who" "$variant"
+            mapfile -t command < <(call "$who" "$variant" stanza-create)
+            "${command[@]}"
+        done
+    done
+    for run in $(seq "$runs"); do
+        in_turn "$run" one_s3
+    done
+    # Nobody else archives from here on, and nothing is taken for archived.
+    echo "nobody - -" >"$dir/archiving"
+    make_segments
+    for segment in "${segments[@]}"; do
+        for who in pgstrata peer; do
+            mapfile -t command < <(call "$who" s3 archive-push "$data/pg_wal/$segment")
+            measured "archive-push, S3" "$who" "${command[@]}"
+        done
+    done
+    for run in $(seq "$runs"); do
+        # What is in a repository already is not pushed again, so each run has segments of its own.
+        [ "$run" = 1 ] || make_segments
+        in_turn "$run" async_segments "${segments[@]}"
+    done
+    : >"$dir/archiving"
+    stop_swift
+    swift=
+}
+
+archive_segments() {
+    local segments segment who command
+    make_segments
     for segment in "${segments[@]}"; do
         for who in pgstrata peer; do
             for variant in push push-encrypted; do
@@ -328,6 +434,9 @@ done
 if is_wanted push; then
     : >"$dir/archiving"
     archive_segments
+fi
+if is_wanted s3; then
+    s3_part
 fi
 if is_wanted small; then
     sql "DROP TABLE IF EXISTS document, pgbench_accounts, pgbench_branches, pgbench_tellers, pgbench_history"

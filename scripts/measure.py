@@ -3,10 +3,12 @@
 """Measures commands for scripts/benchmark.sh and makes its table.
 
 measure.py run RESULTS WHAT WHO -- COMMAND...   runs it, adds a line to RESULTS
+measure.py each COUNT RESULTS WHAT WHO -- COMMAND...   the same for COUNT things at once: tells one's share
 measure.py note RESULTS WHAT WHO BYTES          adds the stored bytes of a backup
 measure.py damage DIRECTORY INTERVAL            writes over one page in INTERVAL of the large files
 measure.py table RESULTS                        prints the medians as a markdown table
 """
+import ctypes
 import json
 import os
 import resource
@@ -21,8 +23,23 @@ def add(results, **line):
         file.write(json.dumps(line) + "\n")
 
 
-def run(results, what, who, command):
+def adopt_orphans():
+    """What goes on in the background after COMMAND has ended is ours to wait for, and to count."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def wait_for_orphans():
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
+def run(results, what, who, command, count=1):
     """Time, processor time and the peak memory of the largest process, of COMMAND and all it waited for."""
+    adopt_orphans()
     # Memory is time(1)'s: a process keeps the peak of the one that started it, and ours is large.
     peak = f"{results}.peak"
     started = time.monotonic()
@@ -32,10 +49,12 @@ def run(results, what, who, command):
     if ended.returncode != 0:
         sys.stderr.write(ended.stdout.decode(errors="replace")[-4000:])
         sys.exit(f"benchmark: {what} by {who} ended with {ended.returncode}: {' '.join(command)}")
+    wait_for_orphans()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     with open(peak, encoding="utf-8") as file:
         memory = int(file.read().split()[-1]) * 1024
-    add(results, what=what, who=who, wall=wall, cpu=usage.ru_utime + usage.ru_stime, memory=memory)
+    add(results, what=what, who=who, wall=wall / count, cpu=(usage.ru_utime + usage.ru_stime) / count,
+        memory=memory)
 
 
 def damage(directory, interval):
@@ -82,6 +101,8 @@ def main():
     arguments = sys.argv[1:]
     if arguments[:1] == ["run"] and arguments[4:5] == ["--"] and len(arguments) > 5:
         run(arguments[1], arguments[2], arguments[3], arguments[5:])
+    elif arguments[:1] == ["each"] and arguments[5:6] == ["--"] and len(arguments) > 6:
+        run(arguments[2], arguments[3], arguments[4], arguments[6:], int(arguments[1]))
     elif arguments[:1] == ["note"] and len(arguments) == 5:
         add(arguments[1], what=arguments[2], who=arguments[3], bytes=int(arguments[4]))
     elif arguments[:1] == ["damage"] and len(arguments) == 3:
