@@ -11,6 +11,9 @@ namespace {
 
 constexpr std::uint32_t kObjectMagic = 0x184D2A5E;
 constexpr std::uint32_t kFrameMagic = 0x184D2A5F;
+// RFC 8878: any of 16 magic numbers begins a skippable frame, then comes its size.
+constexpr std::uint32_t kNoteMagic = 0x184D2A50;
+constexpr std::size_t kNoteHeaderSize = 8;
 constexpr std::string_view kSignature = "pgstrata";
 constexpr std::uint8_t kEndFlag = 1;
 constexpr std::size_t kFieldsOffset = 8;
@@ -61,6 +64,15 @@ FrameBody make_frame_body(ByteView raw, ZstdCompressor* compressor, Buffer& scra
         }
     }
     return {raw, raw_size, FrameCodec::none};
+}
+
+FrameBody make_note(ByteView note, Buffer& scratch)
+{
+    scratch.resize(kNoteHeaderSize + note.size());
+    store(scratch.data(), kNoteMagic);
+    store(scratch.data() + 4, static_cast<std::uint32_t>(note.size()));
+    std::ranges::copy(note, scratch.span().begin() + kNoteHeaderSize);
+    return {scratch, 0, FrameCodec::zstd};
 }
 
 ObjectWriter::ObjectWriter(Sink& out, const ObjectIdentity& identity, const ObjectCipher& cipher)
@@ -208,16 +220,24 @@ ObjectReader::Header ObjectReader::parse_header(FramePlace place, ByteView bytes
     return header;
 }
 
+// What was stored, authenticated; valid until the next frame is opened.
+ByteView ObjectReader::open_stored(const Header& header, FramePlace place, ByteView frame)
+{
+    const ByteView stored = frame.subspan(kFrameHeaderSize);
+    if (cipher_ != nullptr) {
+        cipher_->open(make_nonce(place.offset), header.fields, stored, header.tag, opened_);
+        return opened_;
+    }
+    if (plain_tag(header.fields, place.offset, stored) != header.tag) {
+        raise(ErrorCode::checksum, "wrong checksum");
+    }
+    return stored;
+}
+
 void ObjectReader::open_frame(const Header& header, FramePlace place, ByteView frame, Buffer& raw)
 {
-    ByteView stored = frame.subspan(kFrameHeaderSize);
     try {
-        if (cipher_ != nullptr) {
-            cipher_->open(make_nonce(place.offset), header.fields, stored, header.tag, opened_);
-            stored = opened_;
-        } else if (plain_tag(header.fields, place.offset, stored) != header.tag) {
-            raise(ErrorCode::checksum, "wrong checksum");
-        }
+        const ByteView stored = open_stored(header, place, frame);
         raw.resize(header.raw_size);
         if (header.codec == FrameCodec::zstd) {
             decompressor_.decompress(stored, raw.span());
@@ -256,20 +276,48 @@ void ObjectReader::read(FramePlace place, Buffer& raw)
     decode(place, stored_, raw);
 }
 
-bool ObjectReader::next(Buffer& raw)
+// The whole frame that begins at `place` into `stored_`; its length comes from its header.
+ObjectReader::Header ObjectReader::load_frame(FramePlace& place)
 {
-    place_ = {next_offset_, kFrameHeaderSize};
     stored_.resize(kFrameHeaderSize);
-    if (source_.read_at(place_.offset, stored_.span()) != stored_.size()) {
+    if (source_.read_at(place.offset, stored_.span()) != stored_.size()) {
         fail(ErrorCode::checksum, fmt::format("it is truncated at byte {}", source_.size()));
     }
-    const Header header = parse_header(place_, stored_);
+    const Header header = parse_header(place, stored_);
     stored_.resize(kFrameHeaderSize + header.stored_size);
-    if (source_.read_at(place_.offset + kFrameHeaderSize,
+    if (source_.read_at(place.offset + kFrameHeaderSize,
                         stored_.span().subspan(kFrameHeaderSize)) != header.stored_size) {
         fail(ErrorCode::checksum, fmt::format("it is truncated at byte {}", source_.size()));
     }
-    place_.length = static_cast<std::uint32_t>(stored_.size());
+    place.length = static_cast<std::uint32_t>(stored_.size());
+    return header;
+}
+
+std::optional<Buffer> ObjectReader::read_note()
+{
+    FramePlace place{kObjectHeaderSize, kFrameHeaderSize};
+    const Header header = load_frame(place);
+    if (header.is_end || header.raw_size != 0 || header.codec != FrameCodec::zstd) {
+        return std::nullopt;
+    }
+    try {
+        const ByteView stored = open_stored(header, place, stored_);
+        if (stored.size() < kNoteHeaderSize || load<std::uint32_t>(stored.data()) != kNoteMagic ||
+            load<std::uint32_t>(stored.data() + 4) != stored.size() - kNoteHeaderSize) {
+            raise(ErrorCode::checksum, "it is no note");
+        }
+        Buffer note;
+        note.append(stored.subspan(kNoteHeaderSize));
+        return note;
+    } catch (const Error& error) {
+        fail(error.code(), fmt::format("frame at byte {}: {}", place.offset, error.what()));
+    }
+}
+
+bool ObjectReader::next(Buffer& raw)
+{
+    place_ = {next_offset_, kFrameHeaderSize};
+    const Header header = load_frame(place_);
     open_frame(header, place_, stored_, raw);
     if (header.number != next_number_) {
         fail(ErrorCode::checksum, fmt::format("frame {} is missing", next_number_));

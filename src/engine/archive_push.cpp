@@ -36,6 +36,7 @@ struct PreparedFile {
     Buffer head; // enough for the header of a segment
     std::string digest;
     bool is_compressed = false;
+    std::optional<postgres::WalTimes> times; // of a segment
     std::vector<PreparedFrame> frames;
 };
 
@@ -104,6 +105,7 @@ public:
             std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(file_.frames.size(), 1)),
             [this](std::size_t, const std::stop_token& token) { prepare_frames(token); });
         file_.digest = repository::wal_digest(digest_.finish());
+        file_.times = times_.times();
     }
 
 private:
@@ -120,6 +122,9 @@ private:
             raise(ErrorCode::file_read, "'{}' became shorter while it was read", path_);
         }
         digest_.update(raw);
+        if (postgres::holds_wal(file_.name.kind)) {
+            times_.feed(raw);
+        }
         if (next_ == 0) {
             file_.head.append(raw.view().first(std::min(raw.size(), postgres::kWalHeaderSize)));
         }
@@ -172,6 +177,7 @@ private:
     std::mutex read_mutex_;
     std::size_t next_ = 0;
     codec::Sha256 digest_;
+    postgres::WalTimeScan times_;
 };
 
 // True when the target has the file already.
@@ -209,6 +215,10 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
         const auto kind = postgres::holds_wal(file.name.kind) ? codec::ObjectKind::wal
                                                               : codec::ObjectKind::archive_file;
         codec::ObjectWriter writer(*pending, {kind, path}, repository.cipher());
+        Buffer note;
+        if (file.times) {
+            writer.append(repository::note_wal_times(*file.times, note));
+        }
         for (const PreparedFrame& frame : file.frames) {
             writer.append({frame.body, frame.raw_size, frame.codec});
         }

@@ -4,6 +4,7 @@
 #include "pgstrata/util/hex.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace pgstrata::repository {
 
@@ -12,6 +13,9 @@ namespace {
 constexpr std::size_t kHistoryLimit = 16U << 20U;
 // What a segment usually has; larger ones grow their buffer.
 constexpr std::size_t kReserveLimit = 16U << 20U;
+
+// Two times of the note that a segment begins with.
+constexpr std::size_t kTimesSize = 2 * sizeof(std::int64_t);
 
 // The subdirectories of an archive that hold segments, ascending.
 std::vector<std::string>
@@ -77,7 +81,9 @@ void read_stretches(const Repository& repository,
     if (!is_plain_file(repository, name)) {
         codec::ObjectReader reader(*source, identity_of(path, name), repository.cipher());
         while (reader.next(stretch)) {
-            use(stretch.view());
+            if (!stretch.empty()) {
+                use(stretch.view());
+            }
         }
         return;
     }
@@ -132,6 +138,33 @@ std::vector<WalObjectName> find_wal(const Repository& repository,
                                   }
                               });
     return found;
+}
+
+codec::FrameBody note_wal_times(const postgres::WalTimes& times, Buffer& scratch)
+{
+    std::array<std::byte, kTimesSize> note{};
+    store(note.data(), times.first);
+    store(note.data() + sizeof(times.first), times.last);
+    return codec::make_note(note, scratch);
+}
+
+std::optional<postgres::WalTimes> read_wal_times(const Repository& repository,
+                                                 std::string_view stanza,
+                                                 ArchiveId id,
+                                                 const WalObjectName& name)
+{
+    if (is_plain_file(repository, name)) {
+        return std::nullopt;
+    }
+    const std::string path = object_path(stanza, id, name);
+    const auto source = repository.storage().open(path);
+    const auto note =
+        codec::ObjectReader(*source, identity_of(path, name), repository.cipher()).read_note();
+    if (!note || note->size() < kTimesSize) {
+        return std::nullopt;
+    }
+    return postgres::WalTimes{load<std::int64_t>(note->data()),
+                              load<std::int64_t>(note->data() + sizeof(std::int64_t))};
 }
 
 std::string wal_digest(const codec::Sha256Digest& digest)

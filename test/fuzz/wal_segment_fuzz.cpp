@@ -2,6 +2,7 @@
 #include "fuzz/harness.hpp"
 
 #include "pgstrata/postgres/wal_record.hpp"
+#include "pgstrata/postgres/wal_times.hpp"
 
 #include <algorithm>
 
@@ -30,5 +31,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             reader.feed({1, 4}, segment, visit);
         });
     }
+    test::survives([&] {
+        WalTimeScan scan;
+        scan.feed(test::input_bytes(data, size));
+        scan.feed(segment);
+        test::require(!scan.times() || scan.times()->first <= scan.times()->last);
+    });
     return 0;
 }

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace pgstrata::codec {
@@ -73,6 +74,10 @@ struct FramePlace {
 // `compressor` is null). The result points into `raw` or `scratch`.
 FrameBody make_frame_body(ByteView raw, ZstdCompressor* compressor, Buffer& scratch);
 
+// A frame that gives no bytes and carries a note of up to 4 KiB instead: its body is a skippable
+// frame of zstd, so that nothing that reads the contents sees it. Only as the first of an object.
+FrameBody make_note(ByteView note, Buffer& scratch);
+
 // Writes one object to `out`, which must outlive it. One thread at a time.
 class ObjectWriter : NonCopyable {
 public:
@@ -109,6 +114,8 @@ public:
     // The same for a frame whose bytes (header and stored) are at hand, for long range reads.
     void decode(FramePlace place, ByteView frame, Buffer& raw);
 
+    // The note that the object begins with; nullopt when it has none.
+    std::optional<Buffer> read_note();
     // Front to back: the next frame after the header or the last one read this way. False after the
     // end frame, whose count and position at the end of the object have then been checked.
     bool next(Buffer& raw);
@@ -118,6 +125,8 @@ public:
 private:
     struct Header;
     Header parse_header(FramePlace place, ByteView bytes) const;
+    Header load_frame(FramePlace& place);
+    ByteView open_stored(const Header& header, FramePlace place, ByteView frame);
     void open_frame(const Header& header, FramePlace place, ByteView frame, Buffer& raw);
     [[noreturn]] void fail(ErrorCode code, std::string_view problem) const;
 

@@ -3,6 +3,7 @@
 
 #include "pgstrata/postgres/timeline_history.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/postgres/wal_times.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/repository.hpp"
@@ -41,6 +42,15 @@ void stream_wal(const Repository& repository,
                 const Cluster& cluster,
                 const WalObjectName& name,
                 Sink& out);
+
+// What an archived segment notes of itself when it is stored: the times of its transactions' ends.
+// Objects without cipher and compression are the plain file and note nothing.
+codec::FrameBody note_wal_times(const postgres::WalTimes& times, Buffer& scratch);
+// Reads that note, not the segment; nullopt where there is none. Throws what damage throws.
+std::optional<postgres::WalTimes> read_wal_times(const Repository& repository,
+                                                 std::string_view stanza,
+                                                 ArchiveId id,
+                                                 const WalObjectName& name);
 
 struct WalRange {
     std::string first; // names of segments, empty when there are none

@@ -58,6 +58,47 @@ TEST_CASE("an object comes back whole with every cipher and with or without comp
            as_text(bytes).find("short") == std::string_view::npos));
 }
 
+TEST_CASE("a note is read without the contents, and the contents without the note",
+          "[codec][object]")
+{
+    const ObjectCipher cipher = make_object_cipher(
+        GENERATE(CipherType::none, CipherType::aes_256_gcm, CipherType::aes_256_cbc));
+    const std::string note = GENERATE(std::string(), std::string("sixteen bytes of"));
+    ZstdCompressor compressor(1);
+    Buffer bytes;
+    BufferSink sink(bytes);
+    ObjectWriter writer(sink, kIdentity, cipher);
+    Buffer scratch;
+    writer.append(make_note(as_bytes(note), scratch));
+    const std::string text(1000, 'x');
+    writer.append(make_frame_body(as_bytes(text), &compressor, scratch));
+    writer.finish();
+
+    const MemorySource source(bytes);
+    const auto back = ObjectReader(source, kIdentity, cipher).read_note();
+    REQUIRE(back);
+    CHECK(as_text(*back) == note);
+    CHECK(as_text(read_object(source, kIdentity, cipher, text.size())) == text);
+    if (cipher.type == CipherType::none) {
+        // What `zstd -d` makes of it.
+        Buffer plain(text.size());
+        ZstdDecompressor().decompress(bytes, plain.span());
+        CHECK(as_text(plain) == text);
+    }
+    bytes.span()[kObjectHeaderSize + kFrameHeaderSize + 2] ^= std::byte{1};
+    CHECK_THROWS_AS(ObjectReader(source, kIdentity, cipher).read_note(), Error);
+}
+
+TEST_CASE("an object without a note has none", "[codec][object]")
+{
+    const ObjectCipher cipher =
+        make_object_cipher(GENERATE(CipherType::none, CipherType::aes_256_gcm));
+    const std::string text = GENERATE(std::string(), std::string("text"));
+    ZstdCompressor compressor(1);
+    const Buffer bytes = write_sample(cipher, text, &compressor);
+    CHECK_FALSE(ObjectReader(MemorySource(bytes), kIdentity, cipher).read_note());
+}
+
 TEST_CASE("any frame of an object can be read by its place alone", "[codec][object]")
 {
     const ObjectCipher cipher =

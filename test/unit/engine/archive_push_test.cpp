@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/engine/archive_fixture.hpp"
+#include "unit/postgres/wal_builder.hpp"
+
+#include "pgstrata/repository/wal_archive.hpp"
+
+#include <array>
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
@@ -31,6 +36,40 @@ TEST_CASE("what was pushed is got back in every form", "[engine][archive][bug-50
     run.push(name, content);
     CHECK((run.get(name) == content));
     CHECK(objects_in(run.first) == 1);
+}
+
+TEST_CASE("a segment notes when its transactions ended", "[engine][archive]")
+{
+    const auto setting =
+        GENERATE(repository::CipherSetting(),
+                 gcm_setting(),
+                 repository::CipherSetting{codec::CipherType::aes_256_cbc, kGeneratedPassphrase});
+    const bool has_transactions = GENERATE(true, false);
+    ArchiveRun run(setting);
+    run.options.compress_level = 1;
+    run.options.workers = 2;
+    run.cluster.system_identifier = 7000000000000000001U;
+    WalBuilder wal;
+    wal.append_text("something else");
+    std::array<std::byte, 8> time{};
+    for (const std::int64_t microseconds : {5'000'000, 7'000'000, 6'000'000}) {
+        store(time.data(), microseconds);
+        wal.append(1, has_transactions ? 0x00 : 0x10, time);
+    }
+    const auto segment = wal.segment(0);
+    const std::string content(as_text(segment));
+
+    run.push(kSegmentName, content);
+
+    constexpr std::int64_t kEpoch = 946'684'800'000'000;
+    const auto times = repository::read_wal_times(
+        *run.first.repository,
+        kStanza,
+        run.cluster.id,
+        repository::find_wal(*run.first.repository, kStanza, run.cluster.id, kSegmentName).at(0));
+    CHECK(times.has_value() == has_transactions);
+    CHECK((!times || *times == postgres::WalTimes{kEpoch + 5'000'000, kEpoch + 7'000'000}));
+    CHECK((run.get(kSegmentName) == content));
 }
 
 TEST_CASE("pushing the same again is success and writes nothing", "[engine][archive][bug-18]")
