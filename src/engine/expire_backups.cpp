@@ -6,6 +6,7 @@
 #include "pgstrata/repository/journal.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/parallel.hpp"
 
 #include <algorithm>
 #include <map>
@@ -18,6 +19,8 @@ namespace {
 using repository::Repository;
 using repository::RetentionPlan;
 
+// Removing is waiting for the store to make it durable.
+constexpr std::size_t kWorkers = 4;
 constexpr std::size_t kSummaryLimit = std::size_t{64} << 20U;
 
 bool contains(const std::vector<std::string>& labels, const std::string& label)
@@ -25,10 +28,10 @@ bool contains(const std::vector<std::string>& labels, const std::string& label)
     return std::ranges::find(labels, label) != labels.end();
 }
 
-bool is_of_family(const std::string& label, const std::string& other)
+bool shares_full(const std::string& first, const std::string& second)
 {
-    const auto parsed = repository::parse_backup_label(other);
-    return parsed && label.starts_with(parsed->full);
+    const auto parsed = repository::parse_backup_label(second);
+    return parsed && first.starts_with(parsed->full);
 }
 
 // Nothing lists the backup any more. Somebody else may be at the same.
@@ -64,13 +67,14 @@ public:
         remove_summaries();
         const std::set<std::string> needed = find_needed();
         give_back(needed);
-        for (const std::string& label : plan_.removals) {
-            if (!needed.contains(label)) {
-                check_cancelled();
-                log::info("repo{}: remove expired backup {}", options_.repo_index, label);
-                remove_without_summary(options_, repository_, {label, turns_.at(label)});
-            }
-        }
+        std::vector<std::string> labels = plan_.removals;
+        std::erase_if(labels, [&](const std::string& label) { return needed.contains(label); });
+        // Without their summaries none of them is needed by another.
+        parallel_for_each(kWorkers, labels.size(), [&](std::size_t i) {
+            check_cancelled();
+            log::info("repo{}: remove expired backup {}", options_.repo_index, labels[i]);
+            remove_without_summary(options_, repository_, {labels[i], turns_.at(labels[i])});
+        });
         return needed.empty();
     }
 
@@ -108,7 +112,7 @@ private:
         std::set<std::string> needed;
         for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
             for (const std::string& removed : plan_.removals) {
-                if (is_of_family(removed, label) && has_begun(label)) {
+                if (shares_full(removed, label) && has_begun(label)) {
                     needed.insert(removed);
                 }
             }
@@ -202,7 +206,7 @@ private:
         }
         // Neither an unreadable backup nor one in progress says what it needs.
         const auto may_need = [&](const std::string& other) {
-            return is_of_family(label, other) && other > label;
+            return shares_full(label, other) && other > label;
         };
         return std::ranges::any_of(found_.catalog.unreadable, may_need) ||
                std::ranges::any_of(found_.catalog.in_progress, may_need);
@@ -220,7 +224,7 @@ private:
             return false;
         }
         const auto is_of_its_family = [&](const std::string& other) {
-            return is_of_family(other, label);
+            return shares_full(other, label);
         };
         const std::string family = repository::parse_backup_label(label)->full;
         return std::ranges::none_of(plan_.removals, is_of_its_family) &&

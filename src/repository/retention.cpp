@@ -17,11 +17,11 @@ constexpr UnixSeconds kDay = 86400;
 class RetentionRun {
 public:
     RetentionRun(const RetentionCatalog& catalog,
-                 const RetentionPolicy& policy,
+                 RetentionPolicy policy,
                  UnixSeconds now,
                  const RetentionRequest& request)
-        : catalog_(catalog), graph_(catalog), policy_(policy), now_(now), request_(request),
-          kept_(graph_.size())
+        : catalog_(catalog), graph_(catalog), policy_(std::move(policy)), now_(now),
+          request_(request), kept_(graph_.size())
     {
     }
 

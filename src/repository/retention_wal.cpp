@@ -277,6 +277,7 @@ std::vector<ArchivePlan> plan_archives(const RemainingBackups& backups,
     const WalPlanner planner(backups, policy, now, request);
     std::vector<ArchivePlan> plans;
     const std::vector<ArchiveId>& ids = backups.graph.catalog().archives;
+    plans.reserve(ids.size());
     for (const ArchiveId id : ids) {
         plans.push_back(planner.plan(id, id == ids.back()));
     }
