@@ -174,7 +174,7 @@ TEST_CASE("a backup is good though the expire after it fails", "[expire]")
     }
 }
 
-TEST_CASE("expire heeds stop files and a backup that runs", "[expire]")
+TEST_CASE("a stop file keeps expire from running", "[expire]")
 {
     Site site;
     site.backup();
