@@ -319,15 +319,22 @@ bool ObjectReader::next(Buffer& raw)
     place_ = {next_offset_, kFrameHeaderSize};
     const Header header = load_frame(place_);
     open_frame(header, place_, stored_, raw);
-    if (header.number != next_number_) {
+    if (is_counting_ && header.number != next_number_) {
         fail(ErrorCode::checksum, fmt::format("frame {} is missing", next_number_));
     }
+    is_counting_ = true;
     next_offset_ += place_.length;
-    ++next_number_;
+    next_number_ = header.number + 1;
     if (header.is_end && next_offset_ != source_.size()) {
         fail(ErrorCode::checksum, "there are bytes after its end");
     }
     return !header.is_end;
+}
+
+void ObjectReader::resume_at(std::uint64_t offset) noexcept
+{
+    next_offset_ = offset;
+    is_counting_ = false;
 }
 
 Buffer read_object(const RandomSource& source,

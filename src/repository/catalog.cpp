@@ -189,7 +189,7 @@ void write_cluster(const Repository& repository, std::string_view stanza, const 
                               });
 }
 
-std::vector<Cluster> list_clusters(const Repository& repository, std::string_view stanza)
+std::vector<ArchiveId> list_archive_ids(const Repository& repository, std::string_view stanza)
 {
     std::vector<ArchiveId> ids;
     repository.storage().list(archive_path(stanza), [&](const storage::EntryInfo& entry) {
@@ -198,35 +198,48 @@ std::vector<Cluster> list_clusters(const Repository& repository, std::string_vie
         }
     });
     std::ranges::sort(ids, {}, &ArchiveId::number);
+    return ids;
+}
+
+std::optional<Cluster>
+read_cluster(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    const std::string path = cluster_path(stanza, id);
+    nlohmann::json document;
+    try {
+        document = repository.read_document(path);
+    } catch (const Error& error) {
+        // A stanza-create that was cut off leaves an empty directory. WAL without the
+        // description of its cluster is damage: taken for an empty archive it would end a
+        // recovery early.
+        if (error.code() == ErrorCode::file_missing && is_empty(repository, stanza, id)) {
+            return std::nullopt;
+        }
+        throw;
+    }
+    Cluster cluster;
+    cluster.id = archive_id_member(document, path);
+    cluster.system_identifier = document_number(document, "system-id", path);
+    cluster.control_version = small_number(document, "control-version", path);
+    cluster.catalog_version = small_number(document, "catalog-version", path);
+    cluster.page_size = small_number(document, "page-size", path);
+    cluster.wal_segment_size = small_number(document, "wal-segment-size", path);
+    if (cluster.id != id || !postgres::is_wal_segment_size(cluster.wal_segment_size)) {
+        raise(ErrorCode::format,
+              "'{}' in the repository does not describe '{}'",
+              path,
+              to_string(id));
+    }
+    return cluster;
+}
+
+std::vector<Cluster> list_clusters(const Repository& repository, std::string_view stanza)
+{
     std::vector<Cluster> clusters;
-    for (const ArchiveId id : ids) {
-        const std::string path = cluster_path(stanza, id);
-        nlohmann::json document;
-        try {
-            document = repository.read_document(path);
-        } catch (const Error& error) {
-            // A stanza-create that was cut off leaves an empty directory. WAL without the
-            // description of its cluster is damage: taken for an empty archive it would end a
-            // recovery early.
-            if (error.code() == ErrorCode::file_missing && is_empty(repository, stanza, id)) {
-                continue;
-            }
-            throw;
+    for (const ArchiveId id : list_archive_ids(repository, stanza)) {
+        if (auto cluster = read_cluster(repository, stanza, id)) {
+            clusters.push_back(*cluster);
         }
-        Cluster cluster;
-        cluster.id = archive_id_member(document, path);
-        cluster.system_identifier = document_number(document, "system-id", path);
-        cluster.control_version = small_number(document, "control-version", path);
-        cluster.catalog_version = small_number(document, "catalog-version", path);
-        cluster.page_size = small_number(document, "page-size", path);
-        cluster.wal_segment_size = small_number(document, "wal-segment-size", path);
-        if (cluster.id != id || !postgres::is_wal_segment_size(cluster.wal_segment_size)) {
-            raise(ErrorCode::format,
-                  "'{}' in the repository does not describe '{}'",
-                  path,
-                  to_string(id));
-        }
-        clusters.push_back(cluster);
     }
     return clusters;
 }

@@ -286,6 +286,16 @@ std::optional<std::string> parse_history_name(std::string_view name)
     return parse_backup_label(label) ? std::optional(std::move(label)) : std::nullopt;
 }
 
+std::string verify_path(std::string_view stanza)
+{
+    return backup_path(stanza) + "/verify";
+}
+
+std::string verify_path(std::string_view stanza, unsigned number)
+{
+    return fmt::format("{}/{:0{}}{}", verify_path(stanza), number, kNoteDigits, kDocumentSuffix);
+}
+
 std::optional<unsigned> parse_note_name(std::string_view name) noexcept
 {
     if (!name.ends_with(kDocumentSuffix)) {

@@ -234,6 +234,43 @@ void stream_wal(const Repository& repository,
     }
 }
 
+void check_wal(const Repository& repository,
+               std::string_view stanza,
+               const Cluster& cluster,
+               const WalObjectName& name)
+{
+    const std::string path = object_path(stanza, cluster.id, name);
+    const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
+    const bool is_wal = wal_name && postgres::holds_wal(wal_name->kind);
+    const bool is_segment = wal_name && wal_name->kind == postgres::WalFileKind::segment;
+    codec::Sha256 digest;
+    std::uint64_t size = 0;
+    bool is_right = true;
+    read_stretches(repository, path, name, [&](ByteView stretch) {
+        if (size == 0 && is_wal) {
+            is_right = has_right_header(stretch, cluster, name).value_or(false);
+        }
+        size += stretch.size();
+        digest.update(stretch);
+    });
+    if (wal_digest(digest.finish()) != name.digest) {
+        raise_other_contents(path);
+    }
+    if (is_segment ? size != cluster.wal_segment_size
+                   : size > (is_wal ? cluster.wal_segment_size : kHistoryLimit)) {
+        raise(ErrorCode::file_invalid,
+              "'{}' in the repository holds {} bytes instead of {}",
+              path,
+              size,
+              is_wal ? cluster.wal_segment_size : kHistoryLimit);
+    }
+    if (!is_right) {
+        raise(ErrorCode::archive_mismatch,
+              "'{}' in the repository is not WAL of this cluster and place",
+              path);
+    }
+}
+
 WalRange wal_range(const Repository& repository, std::string_view stanza, ArchiveId id)
 {
     const std::vector<std::string> directories = segment_directories(repository, stanza, id);

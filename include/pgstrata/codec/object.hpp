@@ -119,8 +119,10 @@ public:
     // Front to back: the next frame after the header or the last one read this way. False after the
     // end frame, whose count and position at the end of the object have then been checked.
     bool next(Buffer& raw);
-    // Where the frame is that next() returned last.
+    // Where the frame is that next() returned or failed at last.
     FramePlace place() const noexcept { return place_; }
+    // next() goes on with the frame at `offset`, whatever number it has, to get past a damaged one.
+    void resume_at(std::uint64_t offset) noexcept;
 
 private:
     struct Header;
@@ -139,6 +141,7 @@ private:
     FramePlace place_;
     std::uint64_t next_offset_ = kObjectHeaderSize;
     std::uint32_t next_number_ = 0;
+    bool is_counting_ = true; // the number of the next frame is known
 };
 
 // A whole object in memory: at most `limit` raw bytes. Throws Error(format) when it holds more.

@@ -26,6 +26,12 @@ struct Cluster {
 
 Cluster make_cluster(const postgres::ControlFile& control, unsigned number);
 void write_cluster(const Repository& repository, std::string_view stanza, const Cluster& cluster);
+// Ascending by number, whether they can be read or not.
+std::vector<ArchiveId> list_archive_ids(const Repository& repository, std::string_view stanza);
+// nullopt where a stanza-create that was cut off left an empty directory. Throws
+// Error(file_missing) for WAL without the description of its cluster.
+std::optional<Cluster>
+read_cluster(const Repository& repository, std::string_view stanza, ArchiveId id);
 // Ascending by number; empty when the stanza does not exist. Throws when one cannot be read.
 std::vector<Cluster> list_clusters(const Repository& repository, std::string_view stanza);
 

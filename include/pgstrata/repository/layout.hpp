@@ -96,6 +96,10 @@ std::string note_path(std::string_view stanza, std::string_view label, unsigned 
 std::string history_path(std::string_view stanza);
 std::string history_path(std::string_view stanza, std::string_view label);
 std::optional<std::string> parse_history_name(std::string_view name);
+// Records of what verify found in the backups of a stanza: the directory, and one of them. Their
+// names are numbered as those of notes.
+std::string verify_path(std::string_view stanza);
+std::string verify_path(std::string_view stanza, unsigned number);
 // The number in the name of a note, four digits or more.
 std::optional<unsigned> parse_note_name(std::string_view name) noexcept;
 

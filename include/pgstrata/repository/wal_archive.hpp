@@ -52,6 +52,15 @@ std::optional<postgres::WalTimes> read_wal_times(const Repository& repository,
                                                  ArchiveId id,
                                                  const WalObjectName& name);
 
+// Reads a file of the archive to its end and proves that it is what its name says: its frames, its
+// digest, and for a segment its size and the cluster in its header. Throws Error(file_missing),
+// Error(file_invalid) for another size, Error(checksum) and Error(crypto) for damage,
+// Error(archive_mismatch) for WAL of another cluster or place.
+void check_wal(const Repository& repository,
+               std::string_view stanza,
+               const Cluster& cluster,
+               const WalObjectName& name);
+
 struct WalRange {
     std::string first; // names of segments, empty when there are none
     std::string last;

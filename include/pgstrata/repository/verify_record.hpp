@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/repository/damage.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pgstrata::repository {
+
+// backup/<stanza>/verify/<nnnn>.json: what one run of verify read and found. Written once.
+struct VerifyRecord {
+    unsigned number = 0; // by its name
+    UnixSeconds start = 0;
+    UnixSeconds stop = 0;
+    std::string host;
+    std::string set; // label of the only backup that was verified; empty for all
+    // The share of objects that was read, by the hash of their names: from `from` to before `to`,
+    // over the end; all when both are the same.
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    // Packs that were read with all that any backup refers to in them; none for a set.
+    std::set<PackName> packs;
+    std::uint64_t pack_bytes = 0; // that were read
+    std::uint64_t segments = 0;   // WAL files that were read
+    std::uint64_t findings = 0;
+    Damage damage; // in packs
+};
+
+// Durable, and the newest.
+void write_verify_record(const Repository& repository,
+                         std::string_view stanza,
+                         const VerifyRecord& record);
+// The oldest first. One that cannot be read is passed over with a WARN.
+std::vector<VerifyRecord> read_verify_records(const Repository& repository,
+                                              std::string_view stanza);
+
+// What is damaged as far as the records tell: a later run that read a pack says all there is to say
+// about it. Packs of labels that are not among `labels` (ascending) are gone and do not count.
+Damage known_damage(const std::vector<VerifyRecord>& records,
+                    const std::vector<std::string>& labels);
+// Bytes of `packs` (ascending by name) that runs since `since` have read.
+std::uint64_t verified_bytes(const std::vector<VerifyRecord>& records,
+                             UnixSeconds since,
+                             const std::vector<PackInfo>& packs);
+// Where the next share begins: where that of the last run over all backups ended.
+std::uint64_t next_share(const std::vector<VerifyRecord>& records);
+// Numbers of records that say nothing any more: what they read was read again since or is gone. The
+// newest run over all backups is never among them.
+std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
+                                      const std::vector<std::string>& labels);
+// Removes those; a failure is a WARN.
+void prune_verify_records(const Repository& repository,
+                          std::string_view stanza,
+                          const std::vector<std::string>& labels);
+
+} // namespace pgstrata::repository

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/repository/verify_record.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/document.hpp"
+#include "pgstrata/repository/layout.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace pgstrata::repository {
+
+namespace {
+
+// More than any repository has; bounds what a record may allocate.
+constexpr std::uint64_t kMostPacks = 1U << 22U;
+
+[[noreturn]] void raise_invalid(const std::string& path, std::string_view member)
+{
+    raise(ErrorCode::format, "'{}' in the repository has an invalid '{}'", path, member);
+}
+
+// {"label": [[first, last], ...]}
+nlohmann::json encode_packs(const std::set<PackName>& packs)
+{
+    auto encoded = nlohmann::json::object();
+    for (const PackName& pack : packs) {
+        nlohmann::json& runs = encoded[pack.label];
+        if (!runs.empty() && runs.back()[1].get<std::uint32_t>() + 1 == pack.number) {
+            runs.back()[1] = pack.number;
+        } else {
+            runs.push_back({pack.number, pack.number});
+        }
+    }
+    return encoded;
+}
+
+std::set<PackName> decode_packs(const nlohmann::json& document, const std::string& path)
+{
+    const auto member = document.find("packs");
+    if (member == document.end() || !member->is_object()) {
+        raise_invalid(path, "packs");
+    }
+    std::set<PackName> packs;
+    for (const auto& [label, runs] : member->items()) {
+        if (!parse_backup_label(label) || !runs.is_array()) {
+            raise_invalid(path, "packs");
+        }
+        for (const nlohmann::json& run : runs) {
+            if (!run.is_array() || run.size() != 2 || !run[0].is_number_unsigned() ||
+                !run[1].is_number_unsigned()) {
+                raise_invalid(path, "packs");
+            }
+            const auto first = run[0].get<std::uint64_t>();
+            const auto last = run[1].get<std::uint64_t>();
+            if (last >= kPackNumberLimit || last < first ||
+                last - first >= kMostPacks - packs.size()) {
+                raise_invalid(path, "packs");
+            }
+            for (std::uint64_t number = first; number <= last; ++number) {
+                packs.insert(packs.end(), {label, static_cast<std::uint32_t>(number)});
+            }
+        }
+    }
+    return packs;
+}
+
+nlohmann::json encode_damage(const Damage& damage)
+{
+    auto encoded = nlohmann::json::array();
+    for (const auto& [pack, places] : damage.places()) {
+        for (const DamagedPlace& place : places) {
+            nlohmann::json one = {{"label", pack.label},
+                                  {"pack", pack.number},
+                                  {"begin", place.begin},
+                                  {"problem", place.problem}};
+            if (place.end != DamagedPlace::kToTheEnd) {
+                one["end"] = place.end;
+            }
+            if (place.size != DamagedPlace::kAll) {
+                one["position"] = place.position;
+                one["size"] = place.size;
+            }
+            encoded.push_back(std::move(one));
+        }
+    }
+    return encoded;
+}
+
+std::uint32_t
+small_number(const nlohmann::json& document, const char* member, const std::string& path)
+{
+    const std::uint64_t number = document_number(document, member, path);
+    if (number >= DamagedPlace::kAll) {
+        raise_invalid(path, member);
+    }
+    return static_cast<std::uint32_t>(number);
+}
+
+Damage decode_damage(const nlohmann::json& document, const std::string& path)
+{
+    const auto member = document.find("damage");
+    if (member == document.end() || !member->is_array()) {
+        raise_invalid(path, "damage");
+    }
+    Damage damage;
+    for (const nlohmann::json& one : *member) {
+        DamagedPlace place;
+        place.pack.label = document_text(one, "label", path);
+        place.pack.number = small_number(one, "pack", path);
+        place.begin = document_number(one, "begin", path);
+        place.problem = document_text(one, "problem", path);
+        if (one.contains("end")) {
+            place.end = document_number(one, "end", path);
+        }
+        if (one.contains("size")) {
+            place.position = small_number(one, "position", path);
+            place.size = small_number(one, "size", path);
+        }
+        if (!parse_backup_label(place.pack.label)) {
+            raise_invalid(path, "damage");
+        }
+        damage.add(std::move(place));
+    }
+    return damage;
+}
+
+nlohmann::json to_json(const VerifyRecord& record)
+{
+    return {{"format", kRepositoryFormat},
+            {"start", static_cast<std::uint64_t>(record.start)},
+            {"stop", static_cast<std::uint64_t>(record.stop)},
+            {"host", record.host},
+            {"set", record.set},
+            {"from", record.from},
+            {"to", record.to},
+            {"packs", encode_packs(record.packs)},
+            {"pack-bytes", record.pack_bytes},
+            {"segments", record.segments},
+            {"findings", record.findings},
+            {"damage", encode_damage(record.damage)}};
+}
+
+VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
+{
+    if (document_number(document, "format", path) > kRepositoryFormat) {
+        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
+    }
+    VerifyRecord record;
+    record.start = static_cast<UnixSeconds>(document_number(document, "start", path));
+    record.stop = static_cast<UnixSeconds>(document_number(document, "stop", path));
+    record.host = document_text(document, "host", path);
+    record.set = document_text(document, "set", path);
+    record.from = document_number(document, "from", path);
+    record.to = document_number(document, "to", path);
+    record.packs = decode_packs(document, path);
+    record.pack_bytes = document_number(document, "pack-bytes", path);
+    record.segments = document_number(document, "segments", path);
+    record.findings = document_number(document, "findings", path);
+    record.damage = decode_damage(document, path);
+    return record;
+}
+
+std::vector<unsigned> record_numbers(const Repository& repository, std::string_view stanza)
+{
+    std::vector<unsigned> numbers;
+    repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
+        if (const auto number = parse_note_name(entry.name)) {
+            numbers.push_back(*number);
+        }
+    });
+    std::ranges::sort(numbers);
+    return numbers;
+}
+
+bool is_there(const PackName& pack, const std::vector<std::string>& labels)
+{
+    return std::ranges::binary_search(labels, pack.label);
+}
+
+} // namespace
+
+void write_verify_record(const Repository& repository,
+                         std::string_view stanza,
+                         const VerifyRecord& record)
+{
+    const std::vector<unsigned> numbers = record_numbers(repository, stanza);
+    for (unsigned number = numbers.empty() ? 1 : numbers.back() + 1;; ++number) {
+        try {
+            repository.write_document(verify_path(stanza, number), to_json(record));
+            return;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::file_exists) {
+                throw;
+            }
+        }
+    }
+}
+
+std::vector<VerifyRecord> read_verify_records(const Repository& repository, std::string_view stanza)
+{
+    std::vector<VerifyRecord> records;
+    for (const unsigned number : record_numbers(repository, stanza)) {
+        const std::string path = verify_path(stanza, number);
+        try {
+            records.push_back(from_json(repository.read_document(path), path));
+            records.back().number = number;
+        } catch (const Error& error) {
+            log::warn("a record of verify is passed over: {}", error.what());
+        }
+    }
+    return records;
+}
+
+Damage known_damage(const std::vector<VerifyRecord>& records,
+                    const std::vector<std::string>& labels)
+{
+    Damage known;
+    for (const VerifyRecord& record : records) {
+        for (const PackName& pack : record.packs) {
+            known.clear(pack);
+        }
+        for (const auto& [pack, places] : record.damage.places()) {
+            for (const DamagedPlace& place : places) {
+                if (is_there(pack, labels)) {
+                    known.add(place);
+                }
+            }
+        }
+    }
+    return known;
+}
+
+std::uint64_t verified_bytes(const std::vector<VerifyRecord>& records,
+                             UnixSeconds since,
+                             const std::vector<PackInfo>& packs)
+{
+    std::uint64_t bytes = 0;
+    for (const PackInfo& pack : packs) {
+        const bool is_read = std::ranges::any_of(records, [&](const VerifyRecord& record) {
+            return record.start >= since && record.packs.contains(pack.name);
+        });
+        bytes += is_read ? pack.size : 0;
+    }
+    return bytes;
+}
+
+std::uint64_t next_share(const std::vector<VerifyRecord>& records)
+{
+    const auto last = std::find_if(
+        records.rbegin(), records.rend(), [](const VerifyRecord& one) { return one.set.empty(); });
+    return last == records.rend() ? 0 : last->to;
+}
+
+std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
+                                      const std::vector<std::string>& labels)
+{
+    std::set<PackName> later;
+    bool has_cursor = false;
+    std::vector<unsigned> useless;
+    for (auto record = records.rbegin(); record != records.rend(); ++record) {
+        const auto is_told = [&](const PackName& pack) {
+            return later.contains(pack) || !is_there(pack, labels);
+        };
+        const bool is_cursor = record->set.empty() && !has_cursor;
+        has_cursor = has_cursor || record->set.empty();
+        if (!is_cursor && std::ranges::all_of(record->packs, is_told) &&
+            std::ranges::all_of(record->damage.places(),
+                                [&](const auto& place) { return is_told(place.first); })) {
+            useless.push_back(record->number);
+        }
+        later.insert(record->packs.begin(), record->packs.end());
+    }
+    return useless;
+}
+
+void prune_verify_records(const Repository& repository,
+                          std::string_view stanza,
+                          const std::vector<std::string>& labels)
+{
+    std::vector<std::string> paths;
+    for (const unsigned number : useless_records(read_verify_records(repository, stanza), labels)) {
+        paths.push_back(verify_path(stanza, number));
+    }
+    try {
+        repository.storage().remove_all(paths);
+    } catch (const Error& error) {
+        log::warn("records of verify that are of no use are left: {}", error.what());
+    }
+}
+
+} // namespace pgstrata::repository
