@@ -5,6 +5,7 @@
 #include "engine/backup_changes.hpp"
 #include "engine/backup_summary.hpp"
 #include "engine/backup_wal.hpp"
+#include "engine/damaged_files.hpp"
 #include "engine/database_names.hpp"
 #include "engine/server_wal.hpp"
 #include "engine/unfinished_backup.hpp"
@@ -17,6 +18,7 @@
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/lease.hpp"
+#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/path.hpp"
@@ -361,7 +363,20 @@ private:
         if (!doubt.empty()) {
             log::info("sizes and times of files do not count, all files are compared: {}", doubt);
         }
-        BackupPlan plan = plan_backup(manifest_, rules, *prior_);
+        const repository::Damage damage =
+            repository::known_damage(repository::read_verify_records(repository_, options_.stanza),
+                                     repository::list_labels(repository_, options_.stanza));
+        DamagedFiles damaged(repository_, options_.stanza, manifest_.packs, damage);
+        BackupPlan plan =
+            plan_backup(manifest_, rules, *prior_, [&](const repository::ManifestFile& file) {
+                const bool is_lost = !damaged.find(file).empty();
+                if (is_lost) {
+                    log::warn("file '{}' is damaged in backup {}: it is stored anew",
+                              file.path,
+                              header().prior);
+                }
+                return is_lost;
+            });
         log::info("{} of {} are as in backup {} by size and time",
                   format_size(plan.referred),
                   format_size(plan.referred + plan.bytes),

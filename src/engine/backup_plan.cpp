@@ -149,7 +149,8 @@ void scan_into_manifest(const std::string& data_directory,
 
 BackupPlan plan_backup(repository::Manifest& manifest,
                        const ChangeRules& rules,
-                       repository::ManifestReader& prior)
+                       repository::ManifestReader& prior,
+                       const std::function<bool(const repository::ManifestFile&)>& is_lost)
 {
     classify_contents(manifest, rules.page_size);
     std::vector<FileWork> work(manifest.files.size(), FileWork::copy);
@@ -160,7 +161,7 @@ BackupPlan plan_backup(repository::Manifest& manifest,
         while (has_known && known.path < file.path) {
             has_known = prior.next(known);
         }
-        const bool is_there = has_known && known.path == file.path;
+        const bool is_there = has_known && known.path == file.path && !(is_lost && is_lost(known));
         work[i] = decide_work(file, is_there ? &known : nullptr, rules);
         // Nothing of what was in a file that is empty now.
         if (is_there && work[i] != FileWork::copy && file.content != ContentKind::empty) {

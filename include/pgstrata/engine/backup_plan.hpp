@@ -6,6 +6,7 @@
 #include "pgstrata/repository/manifest.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -39,10 +40,12 @@ void scan_into_manifest(const std::string& data_directory,
 
 // Decides what is done with each file. Files that the prior backup has keep its contents in the
 // manifest: extents (places in its table of packs, which the caller puts into the manifest), digest
-// and damaged pages. The files of `prior` are read to their end.
+// and damaged pages. The files of `prior` are read to their end; one that `is_lost` is as good as
+// not there.
 BackupPlan plan_backup(repository::Manifest& manifest,
                        const ChangeRules& rules,
-                       repository::ManifestReader& prior);
+                       repository::ManifestReader& prior,
+                       const std::function<bool(const repository::ManifestFile&)>& is_lost = {});
 
 // The same without a prior backup: everything is copied. `page_size` decides which relation files
 // are taken page by page.

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/damaged_files.hpp"
+
+#include "pgstrata/repository/file_pages.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace pgstrata::engine {
+
+using repository::Extent;
+using repository::ManifestFile;
+using repository::PageRun;
+
+namespace {
+
+const std::vector<PageRange>& whole_file()
+{
+    static const std::vector<PageRange> all = {{0, std::numeric_limits<std::uint32_t>::max()}};
+    return all;
+}
+
+} // namespace
+
+DamagedFiles::DamagedFiles(const repository::Repository& repository,
+                           const std::string& stanza,
+                           const std::vector<repository::PackInfo>& packs,
+                           const repository::Damage& damage)
+    : packs_(packs), damage_(damage), maps_(repository, stanza, packs)
+{
+    for (const repository::PackInfo& pack : packs) {
+        is_damaged_.push_back(damage.has(pack.name) ? 1 : 0);
+        is_any_damaged_ = is_any_damaged_ || is_damaged_.back() != 0;
+    }
+}
+
+bool DamagedFiles::hits(const Extent& extent) const
+{
+    return is_damaged_.at(extent.pack) != 0 && damage_.hits(packs_[extent.pack].name, extent);
+}
+
+std::vector<PageRange> DamagedFiles::find(const ManifestFile& file)
+{
+    if (!is_any_damaged_) {
+        return {};
+    }
+    if (std::ranges::any_of(file.extents, [&](const Extent& extent) { return hits(extent); })) {
+        return whole_file();
+    }
+    return file.content == repository::ContentKind::paged ? find_pages(file)
+                                                          : std::vector<PageRange>();
+}
+
+std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
+{
+    try {
+        const std::string what = fmt::format("the page map of '{}'", file.path);
+        const repository::FilePages pages(
+            repository::read_page_maps(maps_, packs_, file.extents, what), what);
+        std::vector<PageRange> found;
+        for (const PageRun& run : pages.runs()) {
+            const std::uint32_t count = run.where.size / pages.page_size();
+            for (std::uint32_t i = 0; i < count && is_damaged_.at(run.where.pack) != 0; ++i) {
+                Extent page = run.where;
+                page.position += i * pages.page_size();
+                page.size = pages.page_size();
+                if (!hits(page)) {
+                    continue;
+                }
+                const std::uint32_t number = run.first_page + i;
+                if (!found.empty() && found.back().end == number) {
+                    ++found.back().end;
+                } else {
+                    found.push_back({number, number + 1});
+                }
+            }
+        }
+        return found;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::terminated) {
+            throw;
+        }
+        return whole_file();
+    }
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/verify.hpp"
+#include "pgstrata/repository/wal_coverage.hpp"
+
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// The objects of an archive whose names hash into it are read. All when both are the same.
+struct HashShare {
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    bool has(std::string_view path) const noexcept;
+};
+
+// One WAL file in an archive.
+struct ArchivedFile {
+    repository::WalObjectName name;
+    std::uint64_t size = 0; // of the object
+};
+
+// What lies in one archive, by its listing.
+struct ArchiveListing {
+    std::vector<ArchivedFile> files;    // by directory and name
+    std::vector<std::string> documents; // paths of the records of dropped WAL
+};
+// A name that is none of the archive's is passed over with a WARN.
+ArchiveListing list_archive(const repository::Repository& repository,
+                            const std::string& stanza,
+                            repository::ArchiveId id);
+
+// Fault kind by the code of an error.
+FaultKind kind_of(ErrorCode code) noexcept;
+
+// How the files of an archive are read.
+struct ArchiveReading {
+    const repository::Repository& repository;
+    const VerifyOptions& options;
+    const repository::Cluster& cluster;
+    HashShare share;
+    const std::set<std::string>* only; // segments that are read, by name; null for all
+    std::function<void(std::uint64_t)> bytes_read;
+
+    bool is_wanted(const ArchivedFile& file) const;
+};
+
+// Reads files of an archive with all workers. Files that were removed since they were listed leave
+// the listing with a WARN, whether anything needs them is for the coverage to say; damaged ones
+// leave it too, and are faults.
+void verify_archive(const ArchiveReading& reading,
+                    ArchiveListing& listing,
+                    VerifiedArchive& result);
+
+} // namespace pgstrata::engine

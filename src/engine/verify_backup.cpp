@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "engine/verify_backup.hpp"
+
+#include "engine/damaged_files.hpp"
+#include "engine/verify_archive.hpp"
+#include "engine/verify_pack.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
+#include "pgstrata/repository/keys.hpp"
+#include "pgstrata/repository/lease.hpp"
+#include "pgstrata/repository/notes.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
+
+namespace pgstrata::engine {
+
+using repository::BackupSummary;
+
+namespace {
+
+constexpr std::string_view kWalDirectory = "pg_wal/";
+constexpr std::size_t kKeySlotLimit = 1U << 16U;
+
+void rethrow_unless_damage(const Error& error)
+{
+    if (!is_of_object(error.code())) {
+        throw Error(error);
+    }
+}
+
+bool is_in_progress(const repository::Repository& repository,
+                    const std::string& stanza,
+                    const std::string& label)
+{
+    try {
+        const auto lease = repository::read_lease(repository, stanza, label);
+        return lease && repository::is_alive(*lease, now_seconds());
+    } catch (const Error& error) {
+        rethrow_unless_damage(error);
+        return false;
+    }
+}
+
+// Each by itself, so that the damaged one is named.
+void inspect_notes(const repository::Repository& repository,
+                   const std::string& stanza,
+                   InspectedBackup& backup)
+{
+    const std::string directory = repository::notes_path(stanza, backup.result.label);
+    std::vector<std::string> paths;
+    repository.storage().list(directory, [&](const storage::EntryInfo& entry) {
+        if (repository::parse_note_name(entry.name)) {
+            paths.push_back(fmt::format("{}/{}", directory, entry.name));
+        }
+    });
+    for (const std::string& path : paths) {
+        try {
+            repository.read_document(path);
+        } catch (const Error& error) {
+            rethrow_unless_damage(error);
+            add_fault(backup, kind_of(error.code()), path, error.what());
+        }
+    }
+}
+
+void inspect_summary(const repository::Repository& repository,
+                     const std::string& stanza,
+                     InspectedBackup& backup)
+{
+    const std::string& label = backup.result.label;
+    const std::string path = repository::summary_path(stanza, label);
+    inspect_notes(repository, stanza, backup);
+    try {
+        repository.read_document(path);
+        backup.summary = repository::read_summary(repository, stanza, label);
+    } catch (const Error& error) {
+        rethrow_unless_damage(error);
+        const bool is_note = !backup.result.faults.empty() &&
+                             std::string_view(error.what()).find(path) == std::string_view::npos;
+        if (!is_note) {
+            add_fault(backup, kind_of(error.code()), path, error.what());
+        }
+    }
+}
+
+BackupSummary summary_of(const repository::ManifestHeader& header)
+{
+    BackupSummary summary;
+    summary.label = header.label;
+    summary.archive_id = header.archive_id;
+    summary.system_identifier = header.system_identifier;
+    summary.is_online = header.is_online;
+    summary.timeline = header.timeline;
+    summary.start_lsn = header.start_lsn;
+    summary.stop_lsn = header.stop_lsn;
+    summary.prior = header.prior;
+    return summary;
+}
+
+bool agree(const BackupSummary& summary, const repository::Manifest& head)
+{
+    const repository::ManifestHeader& header = head.header;
+    return summary.archive_id == header.archive_id &&
+           summary.system_identifier == header.system_identifier &&
+           summary.is_online == header.is_online && summary.timeline == header.timeline &&
+           summary.start_lsn == header.start_lsn && summary.stop_lsn == header.stop_lsn &&
+           summary.prior == header.prior && summary.references == repository::references_of(head);
+}
+
+void inspect_manifest(const repository::Repository& repository,
+                      const std::string& stanza,
+                      InspectedBackup& backup)
+{
+    const std::string& label = backup.result.label;
+    const std::string path = repository::manifest_path(stanza, label);
+    try {
+        repository::ManifestReader reader(repository, stanza, label);
+        const repository::Manifest& head = reader.head();
+        backup.has_manifest = true;
+        backup.packs = head.packs;
+        if (!backup.summary) {
+            backup.summary = summary_of(head.header);
+        } else if (!agree(*backup.summary, head)) {
+            add_fault(backup,
+                      FaultKind::other,
+                      path,
+                      fmt::format("'{}' and backup.json do not say the same of the backup", path));
+        }
+    } catch (const Error& error) {
+        rethrow_unless_damage(error);
+        add_fault(backup, kind_of(error.code()), path, error.what());
+        if (error.code() == ErrorCode::file_missing) {
+            backup.result.state = BackupState::manifest_missing;
+        }
+    }
+}
+
+void inspect_references(const repository::Repository& repository,
+                        const std::string& stanza,
+                        InspectedBackup& backup)
+{
+    std::set<std::string> labels;
+    for (const repository::PackInfo& pack : backup.packs) {
+        labels.insert(pack.name.label);
+    }
+    labels.erase(backup.result.label);
+    for (const std::string& label : labels) {
+        const std::string path = repository::summary_path(stanza, label);
+        if (!repository.storage().info(path)) {
+            backup.result.state = BackupState::invalid;
+            backup.result.faults.push_back(
+                {FaultKind::missing,
+                 path,
+                 fmt::format("backup {} needs backup {}, which is not complete",
+                             backup.result.label,
+                             label)});
+        }
+    }
+}
+
+} // namespace
+
+void add_fault(InspectedBackup& backup, FaultKind kind, std::string path, std::string problem)
+{
+    backup.result.state = BackupState::invalid;
+    backup.result.is_restorable = false;
+    backup.result.faults.push_back({kind, std::move(path), std::move(problem)});
+}
+
+std::optional<InspectedBackup> inspect_backup(const repository::Repository& repository,
+                                              const std::string& stanza,
+                                              const std::string& label)
+{
+    InspectedBackup backup;
+    backup.result.label = label;
+    const std::string path = repository::summary_path(stanza, label);
+    if (!repository.storage().info(path)) {
+        if (is_in_progress(repository, stanza, label)) {
+            backup.result.state = BackupState::in_progress;
+            backup.result.is_restorable = false;
+            return backup;
+        }
+        // It may have become complete since.
+        if (!repository.storage().info(path)) {
+            if (!repository.storage().info(repository::manifest_path(stanza, label))) {
+                log::info("backup {} is incomplete: it died, and a later one removes it", label);
+                return std::nullopt;
+            }
+            add_fault(backup,
+                      FaultKind::missing,
+                      path,
+                      fmt::format("'{}' is missing, although the backup has a manifest", path));
+        }
+    }
+    if (backup.result.state == BackupState::valid) {
+        inspect_summary(repository, stanza, backup);
+    }
+    inspect_manifest(repository, stanza, backup);
+    inspect_references(repository, stanza, backup);
+    return backup;
+}
+
+void find_lost_files(const repository::Repository& repository,
+                     const std::string& stanza,
+                     const repository::Damage& damage,
+                     InspectedBackup& backup)
+{
+    DamagedFiles damaged(repository, stanza, backup.packs, damage);
+    if (!backup.has_manifest || !damaged.are_possible()) {
+        return;
+    }
+    try {
+        repository::ManifestReader reader(repository, stanza, backup.result.label);
+        for (repository::ManifestFile file; reader.next(file);) {
+            std::vector<PageRange> pages = damaged.find(file);
+            if (pages.empty()) {
+                continue;
+            }
+            --backup.result.valid_files;
+            backup.result.is_restorable = false;
+            backup.result.state = BackupState::invalid;
+            if (backup.result.lost.size() < VerifiedBackup::kMostNamed) {
+                backup.result.lost.push_back({std::move(file.path), std::move(pages)});
+            }
+        }
+    } catch (const Error& error) {
+        rethrow_unless_damage(error); // the manifest's own fault was found before
+    }
+}
+
+void subtract_own_wal(const repository::Repository& repository,
+                      const std::string& stanza,
+                      std::uint32_t wal_segment_size,
+                      InspectedBackup& backup)
+{
+    std::set<std::string> own;
+    try {
+        repository::ManifestReader reader(repository, stanza, backup.result.label);
+        for (repository::ManifestFile file; reader.next(file);) {
+            if (file.path.starts_with(kWalDirectory)) {
+                own.insert(file.path.substr(kWalDirectory.size()));
+            }
+        }
+    } catch (const Error& error) {
+        rethrow_unless_damage(error);
+        return;
+    }
+    std::vector<repository::WalRange> left;
+    for (const repository::WalRange& range : backup.result.missing_wal) {
+        auto segment = postgres::parse_wal_segment(range.first, wal_segment_size);
+        std::string name = range.first;
+        for (; segment && own.contains(name) && name <= range.last;
+             name = postgres::to_string(*segment, wal_segment_size)) {
+            ++segment->number;
+        }
+        if (name <= range.last) {
+            left.push_back({name, range.last});
+        }
+    }
+    backup.result.missing_wal = std::move(left);
+}
+
+std::vector<VerifyFault> verify_keys(const repository::Repository& repository)
+{
+    std::vector<std::string> paths;
+    repository.storage().list(repository::kKeysDirectory, [&](const storage::EntryInfo& entry) {
+        paths.push_back(fmt::format("{}/{}", repository::kKeysDirectory, entry.name));
+    });
+    std::vector<VerifyFault> faults;
+    for (const std::string& path : paths) {
+        try {
+            const Buffer text = storage::read_file(repository.storage(), path, kKeySlotLimit);
+            const repository::KeySlot slot = repository::decode_key_slot(as_text(text), path);
+            if (path != repository::key_path(slot.id)) {
+                raise(ErrorCode::checksum, "'{}' in the repository is another key", path);
+            }
+        } catch (const Error& error) {
+            rethrow_unless_damage(error);
+            faults.push_back({kind_of(error.code()), path, error.what()});
+        }
+    }
+    return faults;
+}
+
+} // namespace pgstrata::engine

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/verify.hpp"
+#include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/damage.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// A backup by its documents.
+struct InspectedBackup {
+    VerifiedBackup result;
+    // What its WAL is told from: backup.json, or the manifest where that cannot be read.
+    std::optional<repository::BackupSummary> summary;
+    bool has_manifest = false; // whose beginning can be read
+    std::vector<repository::PackInfo> packs;
+};
+
+// The backup is not valid and cannot be restored because of it.
+void add_fault(InspectedBackup& backup, FaultKind kind, std::string path, std::string problem);
+
+// nullopt for what a backup that died has left behind, which a later one collects.
+std::optional<InspectedBackup> inspect_backup(const repository::Repository& repository,
+                                              const std::string& stanza,
+                                              const std::string& label);
+
+// Puts the files that damage hits into the result.
+void find_lost_files(const repository::Repository& repository,
+                     const std::string& stanza,
+                     const repository::Damage& damage,
+                     InspectedBackup& backup);
+
+// Takes the segments that the backup has in its own pg_wal out of those it misses.
+void subtract_own_wal(const repository::Repository& repository,
+                      const std::string& stanza,
+                      std::uint32_t wal_segment_size,
+                      InspectedBackup& backup);
+
+// Faults of the repository's key slots, also those that another passphrase opens.
+std::vector<VerifyFault> verify_keys(const repository::Repository& repository);
+
+} // namespace pgstrata::engine

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "engine/verify_claims.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace pgstrata::engine {
+
+// Told of the bytes that were read, from any worker.
+using BytesRead = std::function<void(std::uint64_t)>;
+
+// What of a pack counts: all of it, or only what the claims are about, since the rest belongs to
+// backups that are not looked at.
+enum class PackScope : std::uint8_t { all, claimed };
+
+// Reads packs front to back, each frame once, and holds what is in them against the claims. One
+// thread; one checker a worker.
+class PackChecker : NonCopyable {
+public:
+    // All outlive the checker.
+    PackChecker(const repository::Repository& repository,
+                const std::string& stanza,
+                const VerifyClaims& claims,
+                PackScope scope,
+                const BytesRead& bytes_read);
+    // The damaged places of the pack at that position, of frames that something lies in, of its
+    // header and of its end. Throws Error(file_missing) when the pack is not there, and what is not
+    // damage, such as a repository that cannot be reached.
+    std::vector<repository::DamagedPlace> check(std::uint32_t pack);
+    // Files whose pieces are in several packs, or not in order. The damage is in the first.
+    std::vector<repository::DamagedPlace> check_scattered(const ScatteredFile& file);
+
+private:
+    repository::PackReader maps_;
+    const repository::Repository& repository_;
+    const std::string& stanza_;
+    const VerifyClaims& claims_;
+    PackScope scope_;
+    const BytesRead& bytes_read_;
+};
+
+// Whether an error says that bytes in the repository are wrong, and not that they cannot be had.
+bool is_damage(ErrorCode code) noexcept;
+// The same, or that one object is gone or cannot be read: everything but a store that is away.
+bool is_of_object(ErrorCode code) noexcept;
+
+} // namespace pgstrata::engine

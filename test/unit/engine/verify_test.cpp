@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "unit/engine/chain_fixture.hpp"
+#include "unit/engine/verify_fixture.hpp"
+
+#include "pgstrata/repository/lease.hpp"
+#include "pgstrata/repository/verify_record.hpp"
+
+using namespace pgstrata;
+using namespace pgstrata::test;
+using repository::BackupSummary;
+
+namespace {
+
+// Makes the summary and the manifest of the full say that it needs WAL.
+void need_wal(VerifyRun& run, std::uint64_t first, std::uint64_t last)
+{
+    repository::Manifest manifest = run.manifest(run.full);
+    manifest.header.is_online = true;
+    manifest.header.start_lsn = {(first << 20U) + 0x28};
+    manifest.header.stop_lsn = {(last << 20U) + 0x100};
+    manifest.header.start_wal = VerifyRun::segment(1, first);
+    manifest.header.stop_wal = VerifyRun::segment(1, last);
+    auto summary = *repository::read_summary(*run.first.repository, kStanza, run.full);
+    summary.is_online = true;
+    summary.start_lsn = manifest.header.start_lsn;
+    summary.stop_lsn = manifest.header.stop_lsn;
+    run.first.storage->remove(repository::manifest_path(kStanza, run.full));
+    run.first.storage->remove(repository::summary_path(kStanza, run.full));
+    repository::write_manifest(*run.first.repository, kStanza, manifest);
+    repository::write_summary(*run.first.repository, kStanza, summary);
+}
+
+} // namespace
+
+TEST_CASE("a backup whose WAL is not all there cannot be restored", "[engine][verify][bug-20]")
+{
+    VerifyRun run;
+    need_wal(run, 3, 4);
+    const auto whole = run.verify();
+    CHECK(whole.findings() == 0);
+    CHECK(backup_of(whole, run.full).last_wal == VerifyRun::segment(2, 6));
+    CHECK(backup_of(whole, run.full).timeline == 2);
+
+    const bool is_flipped = GENERATE(false, true);
+    const std::string path = run.object(VerifyRun::segment(1, 4));
+    if (is_flipped) {
+        run.first.flip(path, 500);
+    } else {
+        run.first.storage->remove(path);
+    }
+    run.options.label = GENERATE(false, true) ? std::string() : run.full;
+    const auto report = run.verify();
+
+    const auto& backup = backup_of(report, run.full);
+    CHECK_FALSE(backup.is_restorable);
+    REQUIRE(backup.missing_wal.size() == 1);
+    CHECK(backup.missing_wal[0].first == VerifyRun::segment(1, 4));
+    CHECK(backup.last_wal == VerifyRun::segment(1, 3));
+    CHECK(backup.ends_at_gap);
+    CHECK(report.archives.at(0).gaps.size() == (run.options.label.empty() ? 1 : 0));
+}
+
+TEST_CASE("a gap in the WAL is a finding although every backup can be restored",
+          "[engine][verify][bug-20]")
+{
+    VerifyRun run;
+    need_wal(run, 3, 3);
+    run.first.storage->remove(run.object(VerifyRun::segment(1, 5)));
+
+    const auto report = run.verify();
+
+    CHECK(report.findings() == 1);
+    CHECK(report.archives.at(0).gaps.at(0).first == VerifyRun::segment(1, 5));
+    CHECK(backup_of(report, run.full).is_restorable);
+}
+
+TEST_CASE("two files for one WAL segment are a finding", "[engine][verify]")
+{
+    VerifyRun run;
+    const std::string other(40, 'a');
+    const std::string path =
+        fmt::format("{}/{}-{}",
+                    repository::wal_directory(kStanza, run.cluster.id, VerifyRun::segment(1, 4)),
+                    VerifyRun::segment(1, 4),
+                    other);
+    run.first.replace(path, as_bytes("x"));
+
+    const auto faults = all_faults(run.verify());
+
+    CHECK(std::ranges::any_of(faults, [](const auto& fault) {
+        return fault.problem.find("different files") != std::string::npos;
+    }));
+}
+
+TEST_CASE("a backup in progress is none of the findings", "[engine][verify]")
+{
+    VerifyRun run;
+    const std::string label = "20990101-000000F";
+    const auto lease = repository::Lease::claim(*run.first.repository, kStanza, label);
+
+    const auto report = run.verify();
+
+    CHECK(report.findings() == 0);
+    CHECK(backup_of(report, label).state == engine::BackupState::in_progress);
+}
+
+TEST_CASE("what a backup that died left behind is not a finding", "[engine][verify]")
+{
+    VerifyRun run;
+    run.first.replace("backup/demo/20990101-000000F/pack/000000", as_bytes("half"));
+
+    const auto report = run.verify();
+
+    CHECK(report.findings() == 0);
+    CHECK(report.backups.size() == 2);
+}
+
+TEST_CASE("a stanza or backup that is not there is an error", "[engine][verify]")
+{
+    VerifyRun run;
+    run.options.label = "20200101-000000F";
+    CHECK_THROWS_MATCHES(run.verify(), Error, HasCode(ErrorCode::backup_set_invalid));
+    run.options.stanza = "other";
+    CHECK_THROWS_MATCHES(run.verify(), Error, HasCode(ErrorCode::file_missing));
+}
+
+TEST_CASE("shares of a repository come round to all of it", "[engine][verify]")
+{
+    VerifyRun run;
+    const auto all = run.manifest(run.incr).packs;
+    run.options.sample = 25;
+    std::uint64_t segments = 0;
+    for (int i = 0; i < 4; ++i) {
+        const auto report = run.verify();
+        CHECK(report.findings() == 0);
+        CHECK(report.bytes != 0);
+        segments += report.archives.at(0).checked - 1; // without the history, which is read always
+    }
+
+    const auto records = repository::read_verify_records(*run.first.repository, kStanza);
+    std::set<repository::PackName> read;
+    std::size_t count = 0;
+    for (const auto& record : records) {
+        read.insert(record.packs.begin(), record.packs.end());
+        count += record.packs.size();
+    }
+    CHECK(segments == 4);
+    CHECK(repository::verified_bytes(records, 0, all) != 0);
+    for (const auto& pack : all) {
+        CHECK(read.contains(pack.name));
+    }
+    CHECK(count == read.size());
+}
+
+TEST_CASE("what verify finds is known until a later run finds it sound", "[engine][verify]")
+{
+    VerifyRun run;
+    const std::string path = run.object("F/pack/000001");
+    run.first.flip(path, 200);
+    const auto known = [&] {
+        return repository::known_damage(
+            repository::read_verify_records(*run.first.repository, kStanza), {run.full, run.incr});
+    };
+    CHECK(known().is_empty());
+    run.verify();
+    CHECK(known().has({run.full, 1}));
+
+    run.first.flip(path, 200);
+    run.options.label = run.incr;
+    run.verify();
+    CHECK(known().has({run.full, 1})); // a single backup says nothing of what others have in it
+    run.options.label.clear();
+    run.verify();
+    CHECK(known().is_empty());
+    CHECK(repository::read_verify_records(*run.first.repository, kStanza).size() == 1);
+}
+
+TEST_CASE("what verify found damaged is stored anew by the next backup", "[engine][verify][bug-58]")
+{
+    VerifyRun run(GENERATE(false, true) ? gcm_setting() : repository::CipherSetting());
+    const auto full = run.manifest(run.full);
+    const std::string name = GENERATE("base/1/16385", "base/1/1259", "PG_VERSION");
+    const bool is_map_hurt = GENERATE(false, true);
+    const auto* file = find_file(full, name);
+    repository::Extent where = file->extents.at(0);
+    if (file->content == repository::ContentKind::paged && !is_map_hurt) {
+        repository::PackReader reader(*run.first.repository, kStanza, full.packs);
+        where =
+            repository::read_page_maps(reader, full.packs, file->extents, name).at(0).extents.at(0);
+    }
+    const auto& pack = full.packs[where.pack].name;
+    run.first.flip(repository::pack_path(kStanza, pack.label, pack.number), where.offset + 50);
+    run.backup.is_delta = GENERATE(false, true);
+    REQUIRE(run.verify().findings() != 0);
+
+    const std::string next = run.run().label;
+
+    CHECK(run.warnings.text().find("'" + name + "' is damaged") != std::string::npos);
+    const auto manifest = run.manifest(next);
+    for (const auto& copied : manifest.files) {
+        INFO(copied.path);
+        CHECK((read_through_chain(*run.first.repository, manifest, copied) ==
+               read_text_file(run.data.path() + "/" + copied.path)));
+    }
+    const auto all = run.verify();
+    CHECK_FALSE(backup_of(all, run.full).is_restorable);
+    CHECK(backup_of(all, next).is_restorable);
+    run.options.label = next;
+    CHECK(run.verify().findings() == 0);
+}
