@@ -4,5 +4,5 @@ pgstrata_module(command
           info_report.cpp info_text.cpp listing.cpp locks.cpp object_kind.cpp output.cpp repo_get.cpp repo_ls.cpp repositories.cpp
           repository_access.cpp repository_path.cpp restore.cpp retention_policy.cpp run_command.cpp s3_repository.cpp server.cpp stanza.cpp
           stanza_create.cpp stanza_delete.cpp stanza_upgrade.cpp start.cpp stop.cpp
-          version.cpp wal_drop.cpp
+          verify.cpp verify_json.cpp verify_text.cpp version.cpp wal_drop.cpp
   USES util log config codec storage postgres repository engine)

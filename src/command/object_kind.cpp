@@ -51,7 +51,8 @@ archive_kind(std::string_view path, std::string_view stanza, std::string_view ge
 std::optional<ObjectKind>
 backup_kind(std::string_view path, std::string_view stanza, std::string_view label)
 {
-    if (path.starts_with(repository::history_path(stanza) + "/")) {
+    if (path.starts_with(repository::history_path(stanza) + "/") ||
+        path.starts_with(repository::verify_path(stanza) + "/")) {
         return ObjectKind::document;
     }
     if (!repository::parse_backup_label(label)) {

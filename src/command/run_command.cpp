@@ -40,6 +40,8 @@ int run_command(const config::Config& config, const config::Environment& environ
         return run_start(config);
     case stop:
         return run_stop(config);
+    case verify:
+        return run_verify(config);
     case version:
         return run_version(config);
     default:

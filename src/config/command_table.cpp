@@ -50,7 +50,7 @@ constexpr std::array<CommandRow, kCommands> kTable = {{
     {.id = Command::start, .name = "start", .summary = "Allow processes to run again.", .logs_to_file = true},
     {.id = Command::stop, .name = "stop", .summary = "Keep processes from running.", .logs_to_file = true},
     {.id = Command::verify, .name = "verify", .summary = "Verify the contents of a repository.",
-     .logs_to_file = true, .is_built = kNotBuilt, .stdout_is_product = true},
+     .logs_to_file = true, .stdout_is_product = true},
     {.id = Command::version, .name = "version", .summary = "Show the version.", .begin_at_debug = true,
      .stdout_is_product = true},
 }};

@@ -31,6 +31,8 @@ int run_stanza_delete(const config::Config& config);
 int run_stanza_upgrade(const config::Config& config);
 int run_start(const config::Config& config);
 int run_stop(const config::Config& config);
+// Throws Error(command) when anything is wrong with what it verified, after it has said what.
+int run_verify(const config::Config& config);
 int run_version(const config::Config& config);
 
 } // namespace pgstrata::command
