@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <set>
@@ -62,6 +63,8 @@ public:
         list_archives();
         inspect_backups();
         report_.faults = verify_keys(repository_);
+        std::ranges::move(verify_history(repository_, options_.stanza),
+                          std::back_inserter(report_.faults));
         collect_claims();
         read_everything();
         drop_removed_backups();

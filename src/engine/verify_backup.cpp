@@ -286,4 +286,28 @@ std::vector<VerifyFault> verify_keys(const repository::Repository& repository)
     return faults;
 }
 
+std::vector<VerifyFault> verify_history(const repository::Repository& repository,
+                                        const std::string& stanza)
+{
+    std::vector<std::string> paths;
+    repository.storage().list(
+        repository::history_path(stanza), [&](const storage::EntryInfo& entry) {
+            if (const auto label = repository::parse_history_name(entry.name)) {
+                paths.push_back(repository::history_path(stanza, *label));
+            }
+        });
+    std::vector<VerifyFault> faults;
+    for (const std::string& path : paths) {
+        try {
+            repository.read_document(path);
+        } catch (const Error& error) {
+            rethrow_unless_damage(error);
+            if (error.code() != ErrorCode::file_missing) { // its time was up meanwhile
+                faults.push_back({kind_of(error.code()), path, error.what()});
+            }
+        }
+    }
+    return faults;
+}
+
 } // namespace pgstrata::engine

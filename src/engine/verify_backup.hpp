@@ -42,5 +42,8 @@ void subtract_own_wal(const repository::Repository& repository,
 
 // Faults of the repository's key slots, also those that another passphrase opens.
 std::vector<VerifyFault> verify_keys(const repository::Repository& repository);
+// Faults of the records of removed backups.
+std::vector<VerifyFault> verify_history(const repository::Repository& repository,
+                                        const std::string& stanza);
 
 } // namespace pgstrata::engine

@@ -34,6 +34,7 @@ add_executable(integration
   integration/standby_test.cpp
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
+  integration/verify_test.cpp
   support/chain.cpp
   support/cluster.cpp
   support/data_directory_comparison.cpp

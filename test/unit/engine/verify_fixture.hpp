@@ -7,6 +7,8 @@
 #include "pgstrata/repository/notes.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <optional>
 
@@ -36,6 +38,8 @@ struct VerifyRun : BackupRun {
         repository::write_note(*first.repository, kStanza, full, note);
         repository::write_gap(
             *first.repository, kStanza, cluster.id, {"000000010000000000000001", "full", 1, "h"});
+        first.repository->write_document(repository::history_path(kStanza, "20200101-000000F"),
+                                         {{"format", 1}});
         options.stanza = kStanza;
         options.workers = 2;
     }

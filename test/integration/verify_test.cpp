@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "support/data_directory_comparison.hpp"
+#include "support/site.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <fstream>
+
+using namespace pgstrata::test;
+using Catch::Contains;
+
+namespace {
+
+constexpr int kFindings = 104;
+
+void flip(const std::string& path, std::uint64_t at)
+{
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(at));
+    const int before = file.get();
+    file.seekp(static_cast<std::streamoff>(at));
+    file.put(static_cast<char>(before ^ 1));
+}
+
+nlohmann::json verify_json(const Site& site, const std::vector<std::string>& more = {})
+{
+    std::vector<std::string> arguments = {"verify", "--output=json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return nlohmann::json::parse(site.run(arguments).out);
+}
+
+nlohmann::json backup_of(const nlohmann::json& report, const std::string& label)
+{
+    for (const auto& backup : report.at("backup")) {
+        if (backup.at("label") == label) {
+            return backup;
+        }
+    }
+    return nullptr;
+}
+
+// The largest pack of a backup, relative to the repository.
+std::string largest_pack(const Site& site, const std::string& label)
+{
+    std::string largest;
+    std::uintmax_t size = 0;
+    for (const std::string& path : site.objects("/" + label + "/pack/")) {
+        const auto its = std::filesystem::file_size(site.repository() + "/" + path);
+        if (its > size) {
+            size = its;
+            largest = path;
+        }
+    }
+    return largest;
+}
+
+} // namespace
+
+TEST_CASE("verify is silent about a sound repository", "[verify]")
+{
+    const std::string cipher = GENERATE("", "aes-256-gcm");
+    Site site({.cipher = cipher});
+    const std::string full = site.backup();
+    site.cluster().sql("CREATE TABLE t AS SELECT generate_series(1, 10000) AS i");
+    const std::string incr = site.backup({"--type=incr"});
+
+    CHECK(site.must({"verify"}).out.empty());
+    CHECK(site.must({"verify", "--output=text"}).out.empty());
+    const std::string text = site.must({"verify", "--output=text", "--verbose"}).out;
+    CHECK_THAT(text, Contains("stanza: demo\nstatus: ok\n  archiveId: 15-1, total WAL checked: "));
+    CHECK_THAT(text, Contains("  backup: " + full + ", status: valid, total files checked: "));
+    CHECK_THAT(text, Contains("  backups that can be restored: " + full + ", " + incr + "\n"));
+    const auto report = verify_json(site);
+    CHECK(report["status"] == "ok");
+    CHECK(backup_of(report, incr)["checked"] == backup_of(report, incr)["valid"]);
+    CHECK(verify_json(site, {"--set=" + incr})["backup"].size() == 1);
+    CHECK(site.run({"verify", "--sample=10%"}).status == 0);
+    CHECK(site.run({"verify", "--sample=10"}).status == 32);
+    CHECK(site.run({"verify", "--set=20200101-000000F"}).status == 75);
+}
+
+TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][bug-58]")
+{
+    Site site;
+    site.cluster().sql(
+        "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) AS i");
+    const std::string full = site.backup();
+    const std::string pack = largest_pack(site, full);
+    const std::string path = site.repository() + "/" + pack;
+    flip(path, std::filesystem::file_size(path) / 2);
+
+    const auto found = site.run({"verify", "--output=text"});
+
+    CHECK(found.status == kFindings);
+    CHECK_THAT(found.out, Contains("status: error\n"));
+    CHECK_THAT(found.out, Contains("  backup: " + full + ", status: invalid"));
+    CHECK_THAT(found.out, Contains("    damaged: " + pack + ": "));
+    CHECK_THAT(found.out, Contains("    lost: "));
+    CHECK_THAT(found.out, Contains("  backups that cannot be restored: " + full + "\n"));
+    CHECK_THAT(found.err, Contains("[104]"));
+    CHECK_THAT(found.err, Contains("HINT"));
+    const auto hurt = backup_of(verify_json(site), full);
+    CHECK(hurt["restorable"] == false);
+    CHECK(hurt["fault"][0]["object"] == pack);
+    const std::string lost = hurt["lost"][0]["file"];
+
+    const auto backup = site.must({"backup", "--type=incr"});
+    CHECK_THAT(backup.text(), Contains("'" + lost + "' is damaged in backup " + full));
+    const std::string incr = site.labels().back();
+    CHECK(site.run({"verify", "--set=" + incr}).status == 0);
+    const auto after = verify_json(site);
+    CHECK(backup_of(after, full)["restorable"] == false);
+    CHECK(backup_of(after, incr)["restorable"] == true);
+
+    const std::string rows = "SELECT count(*), md5(string_agg(t::text, '' ORDER BY i)) FROM t";
+    const std::string before = site.cluster().sql(rows);
+    site.cluster().stop();
+    Cluster restored =
+        site.restore({"--set=" + incr, "--type=immediate", "--target-action=promote"});
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql(rows) == before);
+}
+
+TEST_CASE("verify tells of WAL that is missing", "[verify][bug-20]")
+{
+    Site site;
+    const std::string label = site.backup();
+    site.cluster().archive_current_segment();
+    const std::string missing = site.cluster().archive_current_segment();
+    site.cluster().archive_current_segment();
+    std::filesystem::remove(site.repository() + "/" + site.objects(missing + "-").at(0));
+
+    const auto found = site.run({"verify", "--output=text"});
+
+    CHECK(found.status == kFindings);
+    CHECK_THAT(found.out, Contains("    gap: " + missing + "\n"));
+    CHECK_THAT(found.out, Contains("  backups that can be restored: " + label + "\n"));
+    const auto report = verify_json(site);
+    CHECK(report["archive"][0]["gap"][0]["start"] == missing);
+    CHECK(backup_of(report, label)["wal"]["gap"] == true);
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "unit/repository/fixture.hpp"
+
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/verify_record.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace pgstrata;
+using namespace pgstrata::repository;
+using namespace pgstrata::test;
+
+namespace {
+
+constexpr auto kOld = "20261101-000000F";
+constexpr auto kNew = "20261102-000000F";
+
+DamagedPlace place(const char* label, std::uint32_t pack, std::uint64_t begin)
+{
+    DamagedPlace one{.pack = {label, pack}, .begin = begin, .end = begin + 1};
+    one.problem = "broken";
+    return one;
+}
+
+VerifyRecord record(unsigned number,
+                    const std::set<PackName>& packs,
+                    const std::vector<DamagedPlace>& damage = {})
+{
+    VerifyRecord one;
+    one.number = number;
+    one.start = number * 100;
+    one.packs = packs;
+    for (const DamagedPlace& hurt : damage) {
+        one.damage.add(hurt);
+    }
+    return one;
+}
+
+Extent extent(std::uint64_t offset, std::uint32_t position, std::uint32_t size)
+{
+    return {0, offset, 100, position, size};
+}
+
+} // namespace
+
+TEST_CASE("damage hits what overlaps it and nothing else", "[repository][verify]")
+{
+    Damage damage;
+    damage.add(place(kOld, 1, 64));
+    DamagedPlace page = place(kOld, 1, 500);
+    page.position = 8192;
+    page.size = 8192;
+    damage.add(page);
+
+    CHECK(damage.hits({kOld, 1}, extent(64, 0, 1)));
+    CHECK(damage.hits({kOld, 1}, extent(64, 9000, 10)));
+    CHECK_FALSE(damage.hits({kOld, 1}, extent(65, 0, 1)));
+    CHECK_FALSE(damage.hits({kOld, 2}, extent(64, 0, 1)));
+    CHECK_FALSE(damage.hits({kNew, 1}, extent(64, 0, 1)));
+    CHECK_FALSE(damage.hits({kOld, 1}, extent(500, 0, 8192)));
+    CHECK(damage.hits({kOld, 1}, extent(500, 0, 8193)));
+    CHECK(damage.hits({kOld, 1}, extent(500, 16383, 1)));
+    CHECK_FALSE(damage.hits({kOld, 1}, extent(500, 16384, 1)));
+}
+
+TEST_CASE("a pack that is damaged all over is damaged as a whole", "[repository][verify]")
+{
+    Damage damage;
+    for (std::uint64_t i = 0; i < 5000; ++i) {
+        damage.add(place(kOld, 1, i * 10));
+        damage.add(place(kOld, 1, i * 10));
+    }
+    CHECK(damage.places().at({kOld, 1}).size() == 1);
+    CHECK(damage.hits({kOld, 1}, extent(123456789, 0, 1)));
+}
+
+TEST_CASE("a record of verify is read as it was written", "[repository][verify]")
+{
+    MemoryRepository memory(GENERATE(false, true) ? gcm_setting() : CipherSetting());
+    VerifyRecord one = record(0, {{kOld, 0}, {kOld, 1}, {kOld, 3}, {kNew, 7}});
+    one.stop = 500;
+    one.host = "h";
+    one.set = kNew;
+    one.from = UINT64_MAX - 1;
+    one.to = 17;
+    one.pack_bytes = 1U << 30U;
+    one.segments = 4;
+    one.findings = 2;
+    DamagedPlace all{.pack = {kNew, 7}};
+    all.problem = "gone";
+    one.damage.add(all);
+    DamagedPlace page = place(kOld, 1, 64);
+    page.position = 8192;
+    page.size = 8192;
+    one.damage.add(page);
+
+    write_verify_record(*memory, kStanza, one);
+    write_verify_record(*memory, kStanza, record(0, {}));
+
+    const auto read = read_verify_records(*memory, kStanza);
+    REQUIRE(read.size() == 2);
+    CHECK(read[0].number == 1);
+    CHECK(read[1].number == 2);
+    CHECK(read[0].packs == one.packs);
+    CHECK(read[0].start == one.start);
+    CHECK(read[0].stop == 500);
+    CHECK(read[0].host == "h");
+    CHECK(read[0].set == kNew);
+    CHECK(read[0].from == one.from);
+    CHECK(read[0].to == 17);
+    CHECK(read[0].pack_bytes == one.pack_bytes);
+    CHECK(read[0].segments == 4);
+    CHECK(read[0].findings == 2);
+    CHECK(read[0].damage.hits({kNew, 7}, extent(UINT64_MAX - 1, 0, 1)));
+    CHECK(read[0].damage.hits({kOld, 1}, extent(64, 8192, 1)));
+    CHECK_FALSE(read[0].damage.hits({kOld, 1}, extent(64, 0, 8192)));
+    CHECK(read[0].damage.places().at({kNew, 7}).at(0).problem == "gone");
+}
+
+TEST_CASE("a record of verify that is out of bounds is passed over", "[repository][verify]")
+{
+    log::configure({.console = log::Level::off});
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {{kOld, 1}}));
+    nlohmann::json document = memory.repository->read_document(verify_path(kStanza, 1));
+    document.erase("checksum");
+    const auto* packs = GENERATE(R"([])",
+                                 R"({"../x":[[0,1]]})",
+                                 R"({"20261101-000000F":[[1,0]]})",
+                                 R"({"20261101-000000F":[[0,1000000000]]})",
+                                 R"({"20261101-000000F":[[0]]})",
+                                 R"({"20261101-000000F":[[-1,0]]})",
+                                 R"({"20261101-000000F":"x"})");
+    document["packs"] = nlohmann::json::parse(packs);
+    memory.repository->write_document(
+        verify_path(kStanza, 1), document, storage::WriteMode::replace);
+
+    CHECK(read_verify_records(*memory, kStanza).empty());
+    log::configure({});
+}
+
+TEST_CASE("a later run over a pack is all that counts of it", "[repository][verify]")
+{
+    const std::vector<std::string> labels = {kOld, kNew};
+    const VerifyRecord first =
+        record(1, {{kOld, 0}, {kOld, 1}}, {place(kOld, 0, 64), place(kOld, 1, 64)});
+
+    CHECK(known_damage({first}, labels).has({kOld, 0}));
+    CHECK(known_damage({first}, {kNew}).is_empty());
+    const Damage known = known_damage({first, record(2, {{kOld, 0}})}, labels);
+    CHECK_FALSE(known.has({kOld, 0}));
+    CHECK(known.has({kOld, 1}));
+    const Damage again =
+        known_damage({first, record(2, {{kOld, 0}}, {place(kOld, 0, 99)})}, labels);
+    CHECK(again.hits({kOld, 0}, extent(99, 0, 1)));
+    CHECK_FALSE(again.hits({kOld, 0}, extent(64, 0, 1)));
+}
+
+TEST_CASE("the share that was verified since a time is told in bytes", "[repository][verify]")
+{
+    const std::vector<PackInfo> packs = {{{kOld, 0}, 10}, {{kOld, 1}, 20}, {{kNew, 0}, 40}};
+    const std::vector<VerifyRecord> records = {record(1, {{kOld, 0}, {kOld, 1}}),
+                                               record(2, {{kOld, 1}, {kNew, 0}})};
+
+    CHECK(verified_bytes(records, 0, packs) == 70);
+    CHECK(verified_bytes(records, 101, packs) == 60);
+    CHECK(verified_bytes(records, 201, packs) == 0);
+}
+
+TEST_CASE("the next share begins where the last run over all ended", "[repository][verify]")
+{
+    VerifyRecord all = record(1, {});
+    all.to = 77;
+    VerifyRecord set = record(2, {});
+    set.set = kOld;
+    set.to = 5;
+
+    CHECK(next_share({}) == 0);
+    CHECK(next_share({all}) == 77);
+    CHECK(next_share({all, set}) == 77);
+}
+
+TEST_CASE("records that say nothing any more are of no use", "[repository][verify]")
+{
+    const std::vector<std::string> labels = {kOld, kNew};
+    const std::vector<unsigned> none;
+    const auto first = record(1, {{kOld, 0}});
+    const auto second = record(2, {{kOld, 1}});
+
+    CHECK(useless_records({first, second}, labels) == none);
+    CHECK(useless_records({first, second}, {kNew}) == std::vector<unsigned>{1});
+    CHECK(useless_records({first, record(2, {{kOld, 0}, {kOld, 1}})}, labels) ==
+          std::vector<unsigned>{1});
+    // Damage that was found besides counts until its pack is read again.
+    const auto hurt = record(1, {{kOld, 0}}, {place(kOld, 5, 64)});
+    CHECK(useless_records({hurt, record(2, {{kOld, 0}})}, labels) == none);
+    CHECK(useless_records({hurt, record(2, {{kOld, 0}, {kOld, 5}})}, labels) ==
+          std::vector<unsigned>{1});
+    // The newest run over all knows where the next share begins.
+    VerifyRecord set = record(3, {});
+    set.set = kOld;
+    CHECK(useless_records({record(1, {}), record(2, {}), set}, labels) ==
+          std::vector<unsigned>{3, 1});
+}
