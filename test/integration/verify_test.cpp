@@ -68,7 +68,7 @@ TEST_CASE("verify is silent about a sound repository", "[verify]")
     CHECK(site.must({"verify"}).out.empty());
     CHECK(site.must({"verify", "--output=text"}).out.empty());
     const std::string text = site.must({"verify", "--output=text", "--verbose"}).out;
-    CHECK_THAT(text, Contains("stanza: demo\nstatus: ok\n  archiveId: 15-1, total WAL checked: "));
+    CHECK_THAT(text, Contains("stanza: main\nstatus: ok\n  archiveId: 15-1, total WAL checked: "));
     CHECK_THAT(text, Contains("  backup: " + full + ", status: valid, total files checked: "));
     CHECK_THAT(text, Contains("  backups that can be restored: " + full + ", " + incr + "\n"));
     const auto report = verify_json(site);
