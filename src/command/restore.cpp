@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "pgstrata/engine/restore.hpp"
-
 #include "command/locks.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/restore_plan.hpp"
 #include "pgstrata/engine/spool.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/size.hpp"
@@ -203,6 +202,16 @@ void forget_spool(const Config& config)
     }
 }
 
+std::vector<engine::RestoreSource> sources_of(const std::vector<OpenedRepository>& opened)
+{
+    std::vector<engine::RestoreSource> sources;
+    sources.reserve(opened.size());
+    for (const OpenedRepository& repository : opened) {
+        sources.push_back({repository.index, repository.repository.get()});
+    }
+    return sources;
+}
+
 } // namespace
 
 int run_restore(const Config& config)
@@ -210,15 +219,12 @@ int run_restore(const Config& config)
     const engine::RestoreOptions options = restore_options(config);
     const std::vector<unsigned> repos = chosen_repositories(config);
     const auto lock = take_locks(config, {engine::LockType::restore}, repos);
-    forget_spool(config);
     const std::vector<OpenedRepository> opened = open_sources(config, repos);
-    std::vector<engine::RestoreSource> sources;
-    sources.reserve(opened.size());
-    for (const OpenedRepository& repository : opened) {
-        sources.push_back({repository.index, repository.repository.get()});
-    }
+    const engine::RestorePlan plan =
+        engine::plan_restore(options, sources_of(opened), engine::OnProblem::fail);
+    forget_spool(config);
     const engine::RestoreReport report =
-        engine::restore(options, sources, [&](std::uint64_t size, std::uint64_t done) {
+        engine::carry_out(options, plan, [&](std::uint64_t size, std::uint64_t done) {
             lock->update_progress(size, done);
         });
     if (report.is_delta) {

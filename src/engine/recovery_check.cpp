@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/recovery_check.hpp"
 
-#include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/error.hpp"
@@ -59,9 +58,9 @@ bool uses_our_archive(const RecoveryInputs& inputs)
     });
 }
 
-void check_backup_wal(const RecoveryInputs& inputs, const WalWindow& window)
+void check_backup_wal(const RecoveryInputs& inputs, const RecoveryPlan& plan)
 {
-    if (window.has_backup_wal || has_own_wal(inputs, window) || !uses_our_archive(inputs)) {
+    if (plan.has_backup_wal || !uses_our_archive(inputs)) {
         return;
     }
     throw Error(ErrorCode::file_missing,
@@ -73,7 +72,7 @@ void check_backup_wal(const RecoveryInputs& inputs, const WalWindow& window)
                 "choose another backup with --set, or --type=none to recover by other means");
 }
 
-void check_time_target(const RecoveryInputs& inputs, const WalWindow& window)
+void check_time_target(const RecoveryInputs& inputs, RecoveryPlan& plan)
 {
     const RecoveryTarget& target = inputs.options.target;
     // Only a backup named with --set comes to this, and only the server can tell: it depends on
@@ -87,8 +86,8 @@ void check_time_target(const RecoveryInputs& inputs, const WalWindow& window)
     if (!uses_our_archive(inputs)) {
         return;
     }
-    const NewestTransactionEnd newest = newest_transaction_end(
-        inputs.repository, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
+    plan.newest_commit = find_newest_commit(inputs, *plan.window);
+    const NewestTransactionEnd& newest = *plan.newest_commit;
     if (!newest.time && !newest.is_proved_absent) {
         log::warn("the newest WAL in the archive holds no commit: whether the target time can be "
                   "reached is not known");
@@ -148,13 +147,16 @@ std::string recorded_reason(const RecoveryInputs& inputs, const std::string& seg
     return reason.empty() ? reason : "; " + reason;
 }
 
-void check_wal(const RecoveryInputs& inputs, postgres::Timeline timeline)
+void check_wal(const RecoveryInputs& inputs, RecoveryPlan& plan)
 {
     const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
-    const auto path = repository::wal_path(inputs.backup, timeline, inputs.tree, segment_size);
-    const WalWindow window = find_wal_window(
+    const auto path =
+        repository::wal_path(inputs.backup, *plan.timeline, inputs.tree, segment_size);
+    plan.window = find_wal_window(
         inputs.repository, inputs.options.stanza, inputs.backup, path, segment_size);
-    check_backup_wal(inputs, window);
+    const WalWindow& window = *plan.window;
+    plan.has_backup_wal = window.has_backup_wal || has_own_wal(inputs, window);
+    check_backup_wal(inputs, plan);
     if (window.gap) {
         const std::string segment = postgres::to_string(*window.gap, segment_size);
         log::warn("WAL segment {} is missing from the archive though later ones are there: "
@@ -162,33 +164,39 @@ void check_wal(const RecoveryInputs& inputs, postgres::Timeline timeline)
                   segment,
                   recorded_reason(inputs, segment));
     }
-    if (inputs.options.settings.type == RecoveryType::time) {
-        check_time_target(inputs, window);
-    } else if (inputs.options.settings.type == RecoveryType::lsn) {
+    if (plan.settings.type == RecoveryType::time) {
+        check_time_target(inputs, plan);
+    } else if (plan.settings.type == RecoveryType::lsn) {
         check_lsn_target(inputs, window);
     }
 }
 
 } // namespace
 
-RecoverySettings plan_recovery(const RecoveryInputs& inputs)
+void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan)
 {
-    RecoverySettings settings = inputs.options.settings;
+    RecoverySettings& settings = plan.settings;
+    settings = inputs.options.settings;
     if (settings.type == RecoveryType::preserve) {
-        return settings;
+        return;
     }
     if (!inputs.backup.is_online) {
         if (settings.type == RecoveryType::standard) {
             settings.type = RecoveryType::none;
         }
     } else if (settings.type != RecoveryType::none) {
-        const postgres::Timeline timeline =
+        plan.timeline =
             repository::choose_timeline(inputs.backup, inputs.options.target, inputs.tree);
-        settings.target_timeline = target_timeline(inputs, timeline);
-        check_wal(inputs, timeline);
+        settings.target_timeline = target_timeline(inputs, *plan.timeline);
+        check_wal(inputs, plan);
     }
     recovery_parameters(settings); // throws for what cannot be written
-    return settings;
+}
+
+NewestTransactionEnd find_newest_commit(const RecoveryInputs& inputs, const WalWindow& window)
+{
+    return newest_transaction_end(
+        inputs.repository, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
 }
 
 } // namespace pgstrata::engine

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "pgstrata/engine/restore.hpp"
+#include "pgstrata/engine/restore_plan.hpp"
 #include "pgstrata/repository/recovery_plan.hpp"
 
 namespace pgstrata::engine {
@@ -15,11 +15,14 @@ struct RecoveryInputs {
     const repository::Manifest& manifest;
 };
 
-// The settings that the restore writes. Everything that would make recovery fail later is said now,
-// before the target is touched: throws Error(db_mismatch) for a timeline and
-// Error(backup_set_invalid) for a target that cannot be reached, Error(file_missing) when the
+// The settings that the restore writes, and what they rest on. Everything that would make recovery
+// fail later is said now, before the target is touched: throws Error(db_mismatch) for a timeline
+// and Error(backup_set_invalid) for a target that cannot be reached, Error(file_missing) when the
 // archive lacks the backup's own WAL, Error(option_invalid) for a recovery option that servers
-// refuse.
-RecoverySettings plan_recovery(const RecoveryInputs& inputs);
+// refuse. What was found before that is in `plan`.
+void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan);
+
+// Looks for the last commit that the archive has for the plan, as far back as a restore would.
+NewestTransactionEnd find_newest_commit(const RecoveryInputs& inputs, const WalWindow& window);
 
 } // namespace pgstrata::engine

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore.hpp"
 
-#include "engine/recovery_check.hpp"
-#include "engine/restore_choice.hpp"
 #include "engine/restore_tree.hpp"
 
 #include "pgstrata/engine/place.hpp"
 #include "pgstrata/engine/restore_clean.hpp"
+#include "pgstrata/engine/restore_plan.hpp"
 #include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/manifest.hpp"
@@ -18,7 +17,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstdio>
 
@@ -31,112 +29,58 @@ using repository::ManifestFile;
 using repository::RecoveryType;
 
 constexpr std::string_view kAutoConf = "postgresql.auto.conf";
-constexpr std::array<std::string_view, 2> kSignals = {"recovery.signal", "standby.signal"};
 
 class RestoreRun : NonCopyable {
 public:
-    RestoreRun(const RestoreOptions& options, const std::vector<RestoreSource>& sources)
-        : options_(options), sources_(sources), settings_(options.settings)
+    RestoreRun(const RestoreOptions& options, const RestorePlan& plan)
+        : options_(options), plan_(plan), manifest_(plan.manifest), layout_(*plan.layout),
+          owners_(plan.manifest, options.layout.data_directory)
     {
     }
 
     RestoreReport run(const Progress::Report& report)
     {
-        check_not_running(options_.layout.data_directory);
-        chosen_ = choose_restored_backup(options_, sources_);
-        read_manifest();
-        layout_.emplace(options_.layout, manifest_);
-        owners_.emplace(manifest_, options_.layout.data_directory);
-        settings_ = plan_recovery({options_,
-                                   *chosen_.repository,
-                                   chosen_.cluster,
-                                   chosen_.tree,
-                                   chosen_.summary,
-                                   manifest_});
-        prepare_target();
-        make_tree(manifest_, *layout_, *owners_);
+        clear_target();
+        make_tree(manifest_, layout_, owners_);
         const std::uint64_t bytes = bytes_of_files();
         const PlaceReport placed = place(bytes, report);
         write_recovery_files();
         finish();
-        return {.label = chosen_.summary.label,
-                .repo_index = chosen_.repo_index,
+        return {.label = plan_.backup.label,
+                .repo_index = plan_.repo_index,
                 .bytes = bytes,
                 .bytes_compared = placed.bytes_compared,
                 .bytes_kept = placed.bytes_kept,
                 .bytes_fetched = placed.bytes_fetched,
                 .files = manifest_.files.size(),
-                .is_delta = reuse_ != Reuse::nothing};
+                .is_delta = plan_.reuse != Reuse::nothing};
     }
 
 private:
     const std::string& data_directory() const { return options_.layout.data_directory; }
+    const RecoverySettings& settings() const { return plan_.recovery.settings; }
     std::string in_data_directory(std::string_view path) const
     {
-        return layout_->physical_path(path);
-    }
-
-    // pg_control is written last and read first: a restore must not find out at its end that there
-    // is none.
-    void read_manifest()
-    {
-        manifest_ =
-            repository::read_manifest(*chosen_.repository, options_.stanza, chosen_.summary.label);
-        if (manifest_.directories.empty() || !manifest_.directories.front().path.empty()) {
-            raise(ErrorCode::format, "backup {} has no data directory", chosen_.summary.label);
-        }
-        const ManifestFile& file = control_file();
-        control_bytes_ = read_small_file(*chosen_.repository, options_.stanza, manifest_, file);
-        if (chosen_.summary.is_online) {
-            control_bytes_ =
-                postgres::poison_control_file(control_bytes_, chosen_.summary.archive_id.major);
-        }
+        return layout_.physical_path(path);
     }
 
     const ManifestFile& control_file() const
     {
-        const auto file = std::ranges::lower_bound(
+        return *std::ranges::lower_bound(
             manifest_.files, postgres::kControlFilePath, {}, &ManifestFile::path);
-        if (file == manifest_.files.end() || file->path != postgres::kControlFilePath) {
-            raise(ErrorCode::file_missing,
-                  "backup {} has no {}",
-                  chosen_.summary.label,
-                  postgres::kControlFilePath);
-        }
-        return *file;
     }
 
-    void prepare_target()
+    void clear_target() const
     {
-        const ReplaceOptions counting = prepare_roots(
-            *layout_, {.is_forced = options_.is_forced, .is_delta = options_.is_delta});
-        reuse_ = choose_reuse(counting);
-        if (settings_.type == RecoveryType::preserve) {
-            for (const std::string_view name : {kAutoConf, kSignals[0], kSignals[1]}) {
-                if (::access(join_path(data_directory(), name).c_str(), F_OK) == 0) {
-                    kept_.emplace_back(name);
-                }
-            }
-        }
-        if (reuse_ == Reuse::nothing) {
-            clear_roots(*layout_, kept_);
+        make_roots(layout_);
+        if (plan_.reuse == Reuse::nothing) {
+            clear_roots(layout_, plan_.kept);
             write_marker();
         } else {
-            remove_control_files(*layout_);
+            remove_control_files(layout_);
             write_marker();
-            clean_roots(*layout_, manifest_, kept_);
+            clean_roots(layout_, manifest_, plan_.kept);
         }
-    }
-
-    // After a restore that was cut off, perhaps by the host, a file may have its size and time but
-    // not yet its contents.
-    Reuse choose_reuse(const ReplaceOptions& counting) const
-    {
-        if (!counting.is_delta) {
-            return Reuse::nothing;
-        }
-        const bool was_cut_off = ::access(marker().c_str(), F_OK) == 0;
-        return counting.is_forced && !was_cut_off ? Reuse::times : Reuse::contents;
     }
 
     std::string marker() const { return join_path(data_directory(), kRestoreMarker); }
@@ -145,7 +89,7 @@ private:
     void write_marker() const
     {
         const std::string note = fmt::format(
-            "pgstrata is restoring backup {} into this directory\n", chosen_.summary.label);
+            "pgstrata is restoring backup {} into this directory\n", plan_.backup.label);
         FileDescriptor file = open_file(marker(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600);
         write_fully(file.get(), as_bytes(note), marker());
         sync_file(file.get(), marker());
@@ -168,13 +112,13 @@ private:
         PlaceOptions place;
         place.stanza = options_.stanza;
         place.workers = options_.workers;
-        place.reuse = reuse_;
+        place.reuse = plan_.reuse;
         place.owner = [this](std::uint16_t user, std::uint16_t group) {
-            return owners_->find(user, group);
+            return owners_.find(user, group);
         };
-        std::vector<std::string> skip = kept_;
+        std::vector<std::string> skip = plan_.kept;
         skip.emplace_back(postgres::kControlFilePath);
-        return place_files(place, *chosen_.repository, manifest_, *layout_, skip, progress);
+        return place_files(place, *plan_.repository, manifest_, layout_, skip, progress);
     }
 
     void write_small(std::string_view name, ByteView bytes) const
@@ -182,7 +126,7 @@ private:
         const repository::ManifestDirectory& root = manifest_.directories.front();
         const std::string path = in_data_directory(name);
         write_file_durably(path, bytes, root.mode & 0640U);
-        owners_->give(path, root.user, root.group);
+        owners_.give(path, root.user, root.group);
     }
 
     void write_recovery_files()
@@ -190,7 +134,7 @@ private:
         if (!manifest_.header.backup_label.empty()) {
             write_small("backup_label", as_bytes(manifest_.header.backup_label));
         }
-        if (settings_.type == RecoveryType::preserve) {
+        if (settings().type == RecoveryType::preserve) {
             return;
         }
         std::string existing;
@@ -202,26 +146,26 @@ private:
             }
         }
         const std::string text =
-            render_auto_conf(existing, settings_, format_local_time(now_seconds()));
+            render_auto_conf(existing, settings(), format_local_time(now_seconds()));
         if (text != existing) {
             log::info("write updated {}", join_path(data_directory(), kAutoConf));
             write_small(kAutoConf, as_bytes(text));
         }
-        if (const std::string_view signal = signal_file(settings_.type); !signal.empty()) {
+        if (const std::string_view signal = signal_file(settings().type); !signal.empty()) {
             write_small(signal, {});
         }
     }
 
     void sync_roots() const
     {
-        for (const std::string& root : layout_->roots()) {
+        for (const std::string& root : layout_.roots()) {
             const FileDescriptor directory = open_file(root, O_RDONLY | O_DIRECTORY);
             if (::syncfs(directory.get()) != 0) {
                 raise_errno(
                     ErrorCode::file_sync, errno, fmt::format("sync the filesystem of '{}'", root));
             }
         }
-        for (const RestoredLink& link : layout_->links()) {
+        for (const RestoredLink& link : layout_.links()) {
             if (!link.is_directory) {
                 const FileDescriptor file = open_file(link.target, O_RDONLY);
                 sync_file(file.get(), link.target);
@@ -240,8 +184,8 @@ private:
         sync_roots();
         const ManifestFile& file = control_file();
         const std::string path = in_data_directory(postgres::kControlFilePath);
-        write_file_durably(path, control_bytes_, file.mode);
-        owners_->give(path, file.user, file.group);
+        write_file_durably(path, plan_.control_bytes, file.mode);
+        owners_.give(path, file.user, file.group);
         if (::unlink(marker().c_str()) != 0) {
             raise_errno(ErrorCode::file_remove, errno, fmt::format("remove '{}'", marker()));
         }
@@ -249,24 +193,18 @@ private:
     }
 
     const RestoreOptions& options_;
-    const std::vector<RestoreSource>& sources_;
-    RecoverySettings settings_;
-    ChosenBackup chosen_;
-    Manifest manifest_;
-    Buffer control_bytes_;
-    std::optional<RestoreLayout> layout_;
-    std::optional<Owners> owners_;
-    Reuse reuse_ = Reuse::nothing;
-    std::vector<std::string> kept_;
+    const RestorePlan& plan_;
+    const Manifest& manifest_;
+    const RestoreLayout& layout_;
+    Owners owners_;
 };
 
 } // namespace
 
-RestoreReport restore(const RestoreOptions& options,
-                      const std::vector<RestoreSource>& sources,
-                      const Progress::Report& report)
+RestoreReport
+carry_out(const RestoreOptions& options, const RestorePlan& plan, const Progress::Report& report)
 {
-    return RestoreRun(options, sources).run(report);
+    return RestoreRun(options, plan).run(report);
 }
 
 } // namespace pgstrata::engine

@@ -85,10 +85,26 @@ void check_separate(const std::vector<std::string>& roots)
     }
 }
 
+// A directory that make_directories() will be asked for.
+void check_can_be_made(const std::string& path)
+{
+    std::string above = parent_path(path);
+    while (above != "/" && !exists(above)) {
+        above = parent_path(above);
+    }
+    if (::access(above.c_str(), W_OK | X_OK) != 0) {
+        throw Error(
+            ErrorCode::path_create,
+            fmt::format("unable to create directory '{}': '{}' may not be written to", path, above),
+            "make it, and give it to the user that runs the restore");
+    }
+}
+
 // A directory, if it is there.
 void check_root(const std::string& root, bool may_hold_files)
 {
     if (!exists(root)) {
+        check_can_be_made(root);
         return;
     }
     check_rights(root);
@@ -131,7 +147,7 @@ void check_not_running(const std::string& data_directory)
     }
 }
 
-ReplaceOptions prepare_roots(const RestoreLayout& layout, ReplaceOptions options)
+ReplaceOptions check_roots(const RestoreLayout& layout, ReplaceOptions options)
 {
     const std::vector<std::string> roots = layout.roots();
     const std::string& data_directory = roots.front();
@@ -148,15 +164,23 @@ ReplaceOptions prepare_roots(const RestoreLayout& layout, ReplaceOptions options
         options = {};
     }
     const bool may_hold_files = options.is_forced || options.is_delta;
-    // All are looked at before any is made.
     check_separate(roots);
-    std::vector<std::string> directories = roots;
     for (const std::string& root : roots) {
         check_root(root, may_hold_files);
     }
     for (const RestoredLink& link : layout.links()) {
         if (!link.is_directory) {
             check_linked_file(link.target, may_hold_files);
+        }
+    }
+    return options;
+}
+
+void make_roots(const RestoreLayout& layout)
+{
+    std::vector<std::string> directories = layout.roots();
+    for (const RestoredLink& link : layout.links()) {
+        if (!link.is_directory) {
             directories.push_back(parent_path(link.target));
         }
     }
@@ -165,7 +189,6 @@ ReplaceOptions prepare_roots(const RestoreLayout& layout, ReplaceOptions options
             make_directories(directory);
         }
     }
-    return options;
 }
 
 } // namespace pgstrata::engine

@@ -40,11 +40,4 @@ struct RestoreReport {
     bool is_delta = false; // the option counted
 };
 
-// Rebuilds a data directory. Everything that can be checked is checked before the target is
-// touched; pg_control comes last, when all the rest is durable. Throws Error(backup_set_invalid)
-// when no backup fits.
-RestoreReport restore(const RestoreOptions& options,
-                      const std::vector<RestoreSource>& sources,
-                      const Progress::Report& report);
-
 } // namespace pgstrata::engine

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-// Making room for a restore in roots that prepare_roots() has checked. Links are removed, never
+// Making room for a restore in roots that check_roots() has checked. Links are removed, never
 // followed; mount points stay. `keep` names files at the top of the data directory that stay.
 namespace pgstrata::engine {
 

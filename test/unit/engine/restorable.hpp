@@ -4,7 +4,7 @@
 #include "unit/engine/copied_backup.hpp"
 #include "unit/postgres/wal_builder.hpp"
 
-#include "pgstrata/engine/restore.hpp"
+#include "pgstrata/engine/restore_plan.hpp"
 
 #include <map>
 #include <string>
@@ -95,7 +95,16 @@ public:
     engine::RestoreReport restore() { return restore_from({{1, repository.get()}}); }
     engine::RestoreReport restore_from(const std::vector<engine::RestoreSource>& sources)
     {
-        return engine::restore(options, sources, report);
+        return carry_out(plan(sources));
+    }
+    engine::RestorePlan plan(const std::vector<engine::RestoreSource>& sources) const
+    {
+        return engine::plan_restore(options, sources, engine::OnProblem::fail);
+    }
+    engine::RestorePlan plan() const { return plan({{1, repository.get()}}); }
+    engine::RestoreReport carry_out(const engine::RestorePlan& plan) const
+    {
+        return engine::carry_out(options, plan, report);
     }
 
     std::string restored(const std::string& path) const

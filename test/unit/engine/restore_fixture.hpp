@@ -4,6 +4,7 @@
 #include "support/temporary_directory.hpp"
 
 #include "pgstrata/engine/restore_layout.hpp"
+#include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 
@@ -38,6 +39,15 @@ public:
 private:
     TemporaryDirectory directory_;
 };
+
+// What a restore does to its roots before it writes.
+inline engine::ReplaceOptions prepare_roots(const engine::RestoreLayout& layout,
+                                            engine::ReplaceOptions options)
+{
+    const engine::ReplaceOptions counting = engine::check_roots(layout, options);
+    engine::make_roots(layout);
+    return counting;
+}
 
 // A manifest made by hand: a full backup of a PostgreSQL 15 with nothing in it.
 class HandMadeManifest {

@@ -18,6 +18,7 @@ using namespace pgstrata::engine;
 using pgstrata::test::HandMadeManifest;
 using pgstrata::test::HasCode;
 using pgstrata::test::names_below;
+using pgstrata::test::prepare_roots;
 using pgstrata::test::TemporaryDirectory;
 using pgstrata::test::WarningLog;
 using pgstrata::test::write_text_file;
