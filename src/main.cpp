@@ -52,7 +52,8 @@ void configure_log(const Config& config)
     settings.standard_error = level_of(config, "log-level-stderr");
     settings.timestamp = config.flag("log-timestamp");
     settings.dry_run = config.flag("dry-run");
-    settings.console_stream = config.command().stdout_is_product
+    const bool prints_plan = config.command().id == config::Command::restore && settings.dry_run;
+    settings.console_stream = config.command().stdout_is_product || prints_plan
                                   ? log::ConsoleStream::standard_error
                                   : log::ConsoleStream::standard_output;
     settings.process_digits = config.number("process-max") > kMostWorkersOfTwoDigits ? 3 : 2;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/locks.hpp"
+#include "command/output.hpp"
+#include "command/restore_plan_text.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
@@ -212,12 +214,29 @@ std::vector<engine::RestoreSource> sources_of(const std::vector<OpenedRepository
     return sources;
 }
 
+// Prints what a restore would do and ends as it would. It takes no lock: it changes nothing.
+void show_plan(const engine::RestoreOptions& options,
+               const std::vector<engine::RestoreSource>& sources)
+{
+    const engine::RestorePlan plan =
+        engine::plan_restore(options, sources, engine::OnProblem::go_on);
+    print(render_restore_plan(options, plan));
+    if (!plan.problems.empty()) {
+        throw Error(plan.problems.front());
+    }
+}
+
 } // namespace
 
 int run_restore(const Config& config)
 {
     const engine::RestoreOptions options = restore_options(config);
     const std::vector<unsigned> repos = chosen_repositories(config);
+    if (config.flag("dry-run")) {
+        const std::vector<OpenedRepository> opened = open_sources(config, repos);
+        show_plan(options, sources_of(opened));
+        return 0;
+    }
     const auto lock = take_locks(config, {engine::LockType::restore}, repos);
     const std::vector<OpenedRepository> opened = open_sources(config, repos);
     const engine::RestorePlan plan =

@@ -24,8 +24,6 @@ using repository::FilePages;
 using repository::Manifest;
 using repository::ManifestFile;
 
-// Clocks of filesystems are coarse: a file written just after the copy began may look older.
-constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
 // What is read at once to compute a digest.
 constexpr std::size_t kDigestWindow = std::size_t{256} << 10U;
 
@@ -119,9 +117,9 @@ private:
 
     bool is_trusted(const TargetFile& target, const ManifestFile& file) const
     {
-        return state_.options.reuse == Reuse::times && target.size() == file.size &&
-               target.mtime() == file.mtime &&
-               file.mtime < state_.manifest.header.copy_time - kTimeMargin;
+        return state_.options.reuse == Reuse::times &&
+               is_right_by_time(
+                   file, target.size(), target.mtime(), state_.manifest.header.copy_time);
     }
 
     void count(const PlacedBytes& placed) const

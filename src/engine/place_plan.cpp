@@ -16,6 +16,8 @@ using repository::ManifestFile;
 
 constexpr std::uint64_t kLargeFileSize = std::uint64_t{1} << 20U;
 constexpr std::size_t kFilesInUnit = 256;
+// Clocks of filesystems are coarse: a file written just after the copy began may look older.
+constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
 
 bool is_large_paged(const ManifestFile& file, const RestoreLayout& layout)
 {
@@ -24,6 +26,14 @@ bool is_large_paged(const ManifestFile& file, const RestoreLayout& layout)
 }
 
 } // namespace
+
+bool is_right_by_time(const ManifestFile& file,
+                      std::uint64_t size,
+                      UnixNanoseconds mtime,
+                      UnixNanoseconds copy_time) noexcept
+{
+    return size == file.size && mtime == file.mtime && file.mtime < copy_time - kTimeMargin;
+}
 
 PlacePlan plan_placing(const Manifest& manifest,
                        const RestoreLayout& layout,

@@ -26,6 +26,13 @@ struct PlacePlan {
     std::vector<PlaceUnit> units;     // the largest files first
 };
 
+// Whether a file on the disk with this size and time needs no reading to be known as the
+// manifest's.
+bool is_right_by_time(const repository::ManifestFile& file,
+                      std::uint64_t size,
+                      UnixNanoseconds mtime,
+                      UnixNanoseconds copy_time) noexcept;
+
 // Files to skip (paths) and those that the layout leaves out are not in the plan.
 PlacePlan plan_placing(const repository::Manifest& manifest,
                        const RestoreLayout& layout,

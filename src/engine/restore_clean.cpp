@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore_clean.hpp"
 
+#include "engine/root_contents.hpp"
+
 #include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -14,8 +16,6 @@
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <unordered_map>
-#include <unordered_set>
 
 namespace pgstrata::engine {
 
@@ -64,11 +64,6 @@ std::vector<fs::directory_entry> entries_of(const std::string& path)
     return entries;
 }
 
-bool is_real_directory(const fs::directory_entry& entry)
-{
-    return !entry.is_symlink() && entry.is_directory();
-}
-
 // With all that is in it.
 void remove_entry(const fs::directory_entry& entry)
 {
@@ -103,19 +98,8 @@ void clear_directory(const std::string& path, const std::vector<std::string>& ke
 class Cleaner : NonCopyable {
 public:
     Cleaner(const RestoreLayout& layout, const repository::Manifest& manifest)
-        : layout_(layout), manifest_(manifest)
+        : contents_(layout, manifest)
     {
-        for (const auto& directory : manifest.directories) {
-            directories_.insert(directory.path);
-        }
-        for (const auto& link : layout.plain()) {
-            if (link.is_directory) {
-                directories_.insert(link.path);
-            }
-        }
-        for (const RestoredLink& link : layout.links()) {
-            links_.emplace(link.path, &link);
-        }
     }
 
     // `path` is the place, `name` the path in the manifest.
@@ -130,7 +114,7 @@ public:
                 continue;
             }
             const std::string child = join_path(name, last);
-            if (!belongs(entry, child)) {
+            if (!contents_.belongs(entry, child)) {
                 remove_entry(entry);
             } else if (is_real_directory(entry)) {
                 clean(entry.path().string(), child, {});
@@ -139,30 +123,7 @@ public:
     }
 
 private:
-    bool belongs(const fs::directory_entry& entry, const std::string& name) const
-    {
-        if (const auto link = links_.find(name); link != links_.end()) {
-            std::error_code failure;
-            return entry.is_symlink() &&
-                   fs::read_symlink(entry.path(), failure) == link->second->destination;
-        }
-        if (directories_.contains(name)) {
-            return is_real_directory(entry);
-        }
-        return !entry.is_symlink() && entry.is_regular_file() && has_file(name);
-    }
-
-    bool has_file(const std::string& name) const
-    {
-        const auto file =
-            std::ranges::lower_bound(manifest_.files, name, {}, &repository::ManifestFile::path);
-        return file != manifest_.files.end() && file->path == name && !layout_.is_left_out(name);
-    }
-
-    const RestoreLayout& layout_;
-    const repository::Manifest& manifest_;
-    std::unordered_set<std::string_view> directories_;
-    std::unordered_map<std::string_view, const RestoredLink*> links_;
+    RootContents contents_;
 };
 
 // What a link will lead to is written in place, but nothing is written through it.
@@ -215,9 +176,7 @@ void clean_roots(const RestoreLayout& layout,
             clean_linked_file(link.target);
             continue;
         }
-        const std::string name = link.is_tablespace
-                                     ? join_path(link.path, layout.tablespace_version_directory())
-                                     : link.path;
+        const std::string name = name_of_root(layout, link);
         cleaner.clean(layout.physical_path(name), name, {});
     }
     std::vector<std::string> keep_marker = keep;

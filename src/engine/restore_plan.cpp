@@ -5,7 +5,9 @@
 #include "engine/restore_choice.hpp"
 
 #include "pgstrata/engine/restore_target.hpp"
+#include "pgstrata/log/log.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/size.hpp"
 
 #include <unistd.h>
 
@@ -43,7 +45,11 @@ public:
             throw;
         }
         plan_recovery_to_target();
-        attempt([&] { check_target(); });
+        if (attempt([&] { check_target(); })) {
+            plan_.survey.emplace(
+                survey_target(*plan_.layout, plan_.manifest, plan_.kept, plan_.reuse));
+            attempt([&] { check_space(); });
+        }
         return std::move(plan_);
     }
 
@@ -123,6 +129,30 @@ private:
             if (::access(join_path(options_.layout.data_directory, name).c_str(), F_OK) == 0) {
                 plan_.kept.emplace_back(name);
             }
+        }
+    }
+
+    // The bytes of what is replaced count as free, so a restore that fits is never refused.
+    void check_space() const
+    {
+        for (const TargetFilesystem& filesystem : plan_.survey->filesystems) {
+            if (filesystem.is_enough()) {
+                continue;
+            }
+            const std::string text = fmt::format(
+                "no space left for the restore on the filesystem of '{}': {} are needed, {} are "
+                "free and {} are taken by what is replaced",
+                filesystem.path,
+                format_size(filesystem.needed),
+                format_size(filesystem.free),
+                format_size(filesystem.reused));
+            if (filesystem.is_exact && !options_.is_forced) {
+                throw Error(ErrorCode::file_write,
+                            text,
+                            "make room, restore to another place with --pg1-path or "
+                            "--tablespace-map, or use --force to try all the same");
+            }
+            log::warn("{}", text);
         }
     }
 

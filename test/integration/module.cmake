@@ -24,6 +24,7 @@ add_executable(integration
   integration/random_chain_test.cpp
   integration/repository_files_test.cpp
   integration/restore_delta_test.cpp
+  integration/restore_plan_test.cpp
   integration/restore_test.cpp
   integration/restore_selection_test.cpp
   integration/resume_test.cpp

@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/place.hpp"
 #include "pgstrata/engine/restore.hpp"
+#include "pgstrata/engine/restore_survey.hpp"
 #include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/util/error.hpp"
 
@@ -32,7 +33,8 @@ struct RestorePlan {
     std::optional<RestoreLayout> layout; // always there in a plan that was returned
     RecoveryPlan recovery;
     Reuse reuse = Reuse::nothing;
-    std::vector<std::string> kept; // files at the top of the data directory that stay
+    std::vector<std::string> kept;      // files at the top of the data directory that stay
+    std::optional<TargetSurvey> survey; // unset where the target cannot be used
     // Why the restore cannot be carried out, in the order in which it would find out.
     std::vector<Error> problems;
 };
@@ -41,8 +43,9 @@ struct RestorePlan {
 enum class OnProblem : std::uint8_t { fail, go_on };
 
 // Chooses the backup, decides where everything goes and how it recovers, and checks all that can be
-// checked. Throws Error(backup_set_invalid) when no backup fits, and what makes a plan impossible;
-// with OnProblem::fail anything else too, so the plan has no problems.
+// checked. Throws Error(backup_set_invalid) when no backup fits, Error(file_write) when the files
+// certainly do not fit into the target (is_forced makes it a WARN), and what makes a plan
+// impossible; with OnProblem::fail anything else too, so the plan has no problems.
 RestorePlan plan_restore(const RestoreOptions& options,
                          const std::vector<RestoreSource>& sources,
                          OnProblem on_problem);

@@ -249,8 +249,9 @@ TEST_CASE_METHOD(Restored,
                  "a delta that a signal stops leaves no pg_control",
                  "[restore][delta][bug-37][bug-57]")
 {
+    const RestorePlan planned = plan();
     set_pending_signal(SIGTERM);
-    CHECK_THROWS_MATCHES(restore(), Error, HasCode(ErrorCode::terminated));
+    CHECK_THROWS_MATCHES(carry_out(planned), Error, HasCode(ErrorCode::terminated));
     set_pending_signal(0);
     CHECK_FALSE(has_control_file());
     restore();

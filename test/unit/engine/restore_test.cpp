@@ -198,14 +198,55 @@ TEST_CASE_METHOD(Restorable,
 }
 
 TEST_CASE_METHOD(Restorable,
-                 "a restore that is stopped while it clears is known as ours afterwards",
-                 "[restore][bug-35][bug-37]")
+                 "a restore that is stopped while it plans has touched nothing",
+                 "[restore][restore-plan][bug-37][bug-57]")
 {
     store_all();
     make_old_cluster();
     options.is_forced = true;
     set_pending_signal(SIGINT);
     CHECK_THROWS_MATCHES(restore(), Error, HasCode(ErrorCode::terminated));
+    set_pending_signal(0);
+    CHECK(has_control_file());
+    CHECK(is_there("junk"));
+}
+
+TEST_CASE_METHOD(Restorable,
+                 "a plan goes on after a problem and keeps the first in front",
+                 "[restore][restore-plan]")
+{
+    store_all();
+    make_old_cluster();
+    test::write_text_file(target + "/postmaster.pid", "1");
+    options.set = GENERATE("", "20200101-000000F");
+    const auto planned = [&] {
+        return plan_restore(options, {{1, repository.get()}}, OnProblem::go_on);
+    };
+
+    if (!options.set.empty()) {
+        // There is nothing to plan with; the restore would not even look.
+        CHECK_THROWS_MATCHES(planned(), Error, HasCode(ErrorCode::pg_running));
+        return;
+    }
+    const RestorePlan result = planned();
+    REQUIRE(result.problems.size() == 2);
+    CHECK(result.problems.at(0).code() == ErrorCode::pg_running);
+    CHECK(result.problems.at(1).code() == ErrorCode::path_not_empty);
+    CHECK(result.backup.label == manifest.header.label);
+    CHECK_FALSE(result.survey.has_value());
+    CHECK_THROWS_MATCHES(restore(), Error, HasCode(ErrorCode::pg_running));
+}
+
+TEST_CASE_METHOD(Restorable,
+                 "a restore that is stopped while it clears is known as ours afterwards",
+                 "[restore][bug-35][bug-37]")
+{
+    store_all();
+    make_old_cluster();
+    options.is_forced = true;
+    const RestorePlan planned = plan();
+    set_pending_signal(SIGINT);
+    CHECK_THROWS_MATCHES(carry_out(planned), Error, HasCode(ErrorCode::terminated));
     set_pending_signal(0);
     CHECK_FALSE(has_control_file());
     CHECK(is_there("junk"));

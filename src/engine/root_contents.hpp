@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include "pgstrata/engine/restore_layout.hpp"
+#include "pgstrata/util/non_copyable.hpp"
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace pgstrata::engine {
+
+// What a restore wants to find in its roots. Layout and manifest must outlive it.
+class RootContents : NonCopyable {
+public:
+    RootContents(const RestoreLayout& layout, const repository::Manifest& manifest);
+
+    // Whether an entry may stay under this name (of the manifest): it is of the right kind, and a
+    // link leads where it should.
+    bool belongs(const std::filesystem::directory_entry& entry, const std::string& name) const;
+    // nullptr when the manifest has no file of that name, or it is left out.
+    const repository::ManifestFile* find_file(const std::string& name) const;
+
+private:
+    const RestoreLayout& layout_;
+    const repository::Manifest& manifest_;
+    std::unordered_set<std::string_view> directories_;
+    std::unordered_map<std::string_view, const RestoredLink*> links_;
+};
+
+// Not through a link.
+bool is_real_directory(const std::filesystem::directory_entry& entry);
+// The name in the manifest of what lies in a root that a directory link leads to.
+std::string name_of_root(const RestoreLayout& layout, const RestoredLink& link);
+
+} // namespace pgstrata::engine
