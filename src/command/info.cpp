@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/output.hpp"
+#include "command/retention_policy.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/error_names.hpp"
 #include "pgstrata/command/info_report.hpp"
 #include "pgstrata/command/repositories.hpp"
+#include "pgstrata/engine/archive_state.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
+#include <map>
 #include <set>
 
 namespace pgstrata::command {
@@ -21,12 +26,16 @@ namespace {
 // The name under which a repository is shown that cannot even list its stanzas.
 constexpr const char* kInvalid = "[invalid]";
 constexpr std::string_view kTablespaceDirectory = "pg_tblspc";
+constexpr std::int64_t kMicroseconds = 1000000;
 
 // What is asked for.
 struct Query {
     std::string stanza; // empty for all
     std::string label;  // of the only backup to show; empty for all
     std::string type;   // of the backups to show; empty for all
+    // When a backup that is shown ended.
+    UnixSeconds from = std::numeric_limits<UnixSeconds>::min();
+    UnixSeconds to = std::numeric_limits<UnixSeconds>::max();
     InfoDetail detail = InfoDetail::full;
 };
 
@@ -36,6 +45,7 @@ struct Source {
     std::string cipher;
     std::unique_ptr<storage::Storage> storage;
     std::unique_ptr<repository::Repository> repository; // null when there is none yet
+    repository::RetentionPolicy policy;
     std::vector<std::string> stanzas;
     std::string problem;
 };
@@ -46,12 +56,43 @@ std::string describe(const Error& error)
     return error.hint().empty() ? text : fmt::format("{}\nHINT: {}", text, error.hint());
 }
 
+// Microseconds since the Unix epoch.
+std::int64_t read_time(const config::Config& config, const std::string& option)
+{
+    const std::string& text = config.text(option);
+    const auto time = parse_timestamp_microseconds(text);
+    if (!time) {
+        throw Error(ErrorCode::format,
+                    fmt::format("'{}' is not valid for '{}' option: it is no time", text, option),
+                    "time format must be YYYY-MM-DD HH:MM:SS with optional fraction and timezone, "
+                    "such as '2026-11-21 14:00:00+00'");
+    }
+    return *time;
+}
+
+void read_times(const config::Config& config, Query& query)
+{
+    if (config.has("from")) {
+        query.from = (read_time(config, "from") + kMicroseconds - 1) / kMicroseconds;
+    }
+    if (config.has("to")) {
+        query.to = read_time(config, "to") / kMicroseconds;
+    }
+    if (query.from > query.to) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("'{}' is not valid for 'to' option: it is before '{}' of 'from'",
+                                config.text("to"),
+                                config.text("from")));
+    }
+}
+
 Query read_query(const config::Config& config)
 {
     Query query;
     query.stanza = config.text("stanza");
     query.label = config.text("set");
     query.type = config.text("type");
+    read_times(config, query);
     if (config.text("detail-level") == "progress") {
         query.detail = InfoDetail::progress;
         if (!query.label.empty()) {
@@ -62,11 +103,23 @@ Query read_query(const config::Config& config)
     return query;
 }
 
+// Rules that cannot be understood are for expire to refuse.
+repository::RetentionPolicy read_policy(const config::Config& config, unsigned index)
+{
+    try {
+        return retention_policy(config, index);
+    } catch (const Error& error) {
+        log::warn("what expires when is not known: {}", error.what());
+        return {};
+    }
+}
+
 Source open_source(const config::Config& config, const Query& query, unsigned index)
 {
     Source source;
     source.key = index;
     source.cipher = config.text("repo-cipher-type", index);
+    source.policy = read_policy(config, index);
     try {
         source.storage = open_storage(config, index);
         source.stanzas = repository::list_stanzas(*source.storage);
@@ -154,20 +207,24 @@ void add_problem(const Error& error, InfoRepository& repo)
     repo.problem += (repo.problem.empty() ? "" : "\n") + describe(error);
 }
 
+bool is_asked_for(const Query& query, const repository::BackupSummary& summary)
+{
+    return (query.label.empty() || query.label == summary.label) &&
+           (query.type.empty() || query.type == repository::to_string(summary.type)) &&
+           summary.stop_time >= query.from && summary.stop_time <= query.to;
+}
+
 void add_backup(const Source& source,
                 const std::string& stanza,
                 const Query& query,
-                repository::BackupSummary summary,
+                InfoBackup backup,
                 InfoRepository& repo)
 {
-    repo.status = repo.status == InfoStatus::no_backup ? InfoStatus::ok : repo.status;
-    const bool is_asked_for =
-        (query.label.empty() || query.label == summary.label) &&
-        (query.type.empty() || query.type == repository::to_string(summary.type));
-    if (!is_asked_for) {
+    if (!is_asked_for(query, backup.summary)) {
         return;
     }
-    InfoBackup backup{.repo_key = source.key, .summary = std::move(summary)};
+    backup.repo_key = source.key;
+    backup.retention = repository::classify_retention(source.policy, backup.summary);
     if (!query.label.empty()) {
         try {
             backup.details = read_details(*source.repository, stanza, backup.summary.label);
@@ -177,6 +234,29 @@ void add_backup(const Source& source,
         }
     }
     repo.backups.push_back(std::move(backup));
+}
+
+// The archives of all generations, and by label the WAL that backups lack.
+std::map<std::string, std::vector<repository::WalRange>>
+read_archives(const repository::Repository& repository,
+              const std::string& stanza,
+              const std::vector<repository::Cluster>& clusters,
+              const std::vector<repository::BackupSummary>& backups,
+              InfoRepository& repo)
+{
+    std::map<std::string, std::vector<repository::WalRange>> missing;
+    for (const repository::Cluster& cluster : clusters) {
+        engine::ArchiveState state =
+            engine::read_archive_state(repository, stanza, cluster, backups);
+        for (repository::BackupWal& wal : state.coverage.backups) {
+            missing[wal.label] = std::move(wal.missing);
+        }
+        repo.archives.push_back({cluster,
+                                 std::move(state.wal),
+                                 repository::list_gaps(repository, stanza, cluster),
+                                 std::move(state.window)});
+    }
+    return missing;
 }
 
 void read_stanza(const Source& source,
@@ -198,22 +278,27 @@ void read_stanza(const Source& source,
     if (!source.repository) {
         return;
     }
-    for (const repository::Cluster& cluster :
-         repository::list_clusters(*source.repository, stanza)) {
-        repo.archives.push_back({cluster,
-                                 repository::wal_range(*source.repository, stanza, cluster.id),
-                                 repository::list_gaps(*source.repository, stanza, cluster)});
-    }
-    if (repo.archives.empty()) {
+    const auto clusters = repository::list_clusters(*source.repository, stanza);
+    if (clusters.empty()) {
         return;
     }
     repo.status = InfoStatus::no_backup;
-    auto backups = repository::list_backups(
+    auto catalog = repository::read_backups(
         *source.repository, stanza, [&](const std::string&, const Error& error) {
             add_problem(error, repo);
         });
-    for (repository::BackupSummary& summary : backups) {
-        add_backup(source, stanza, query, std::move(summary), repo);
+    auto missing = read_archives(*source.repository, stanza, clusters, catalog.backups, repo);
+    repo.incomplete = engine::describe_incomplete(*source.repository, stanza, catalog.incomplete);
+    if (repo.status == InfoStatus::no_backup && !catalog.backups.empty()) {
+        repo.status = InfoStatus::ok;
+    }
+    for (repository::BackupSummary& summary : catalog.backups) {
+        auto& missing_wal = missing[summary.label];
+        add_backup(source,
+                   stanza,
+                   query,
+                   {.summary = std::move(summary), .missing_wal = std::move(missing_wal)},
+                   repo);
     }
     if (repo.status == InfoStatus::ok && !query.label.empty() && repo.backups.empty()) {
         repo.status = InfoStatus::missing_backup;

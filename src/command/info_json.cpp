@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "pgstrata/command/info_report.hpp"
+#include "command/info_health.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -86,6 +86,12 @@ void add_repository(json& shown, const InfoRepository& repo)
             }
             shown["archive"].push_back(std::move(entry));
         }
+        if (archive.window && (is_current || !archive.window->stretches.empty())) {
+            shown["window"].push_back(window_json(archive, repo.key));
+        }
+    }
+    for (const engine::IncompleteBackup& backup : repo.incomplete) {
+        shown["incomplete"].push_back(incomplete_json(backup, repo.key));
     }
 }
 
@@ -136,6 +142,7 @@ json backup_json(const InfoBackup& backup)
         {"timestamp", {{"start", summary.start_time}, {"stop", summary.stop_time}}},
         {"type", repository::to_string(summary.type)},
     };
+    add_health(shown, backup);
     if (!summary.annotations.empty()) {
         shown["annotation"] = summary.annotations;
     }
@@ -156,7 +163,7 @@ json stanza_json(const InfoStanza& stanza, InfoDetail detail)
         return shown;
     }
     shown["cipher"] = stanza_cipher(stanza);
-    for (const char* list : {"archive", "backup", "db", "repo"}) {
+    for (const char* list : {"archive", "backup", "db", "incomplete", "repo", "window"}) {
         shown[list] = json::array();
     }
     for (const InfoRepository& repo : stanza.repositories) {

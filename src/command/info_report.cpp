@@ -49,6 +49,14 @@ std::string_view status_message(InfoStatus status) noexcept
     return "other";
 }
 
+std::optional<std::uint64_t> throughput(const repository::BackupSummary& summary) noexcept
+{
+    if (summary.stop_time <= summary.start_time || summary.read == 0) {
+        return std::nullopt;
+    }
+    return summary.read / static_cast<std::uint64_t>(summary.stop_time - summary.start_time);
+}
+
 InfoStatus stanza_status(const InfoStanza& stanza) noexcept
 {
     const InfoStatus first = stanza.repositories.front().status;

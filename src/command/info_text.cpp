@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "pgstrata/command/info_report.hpp"
+#include "command/info_health.hpp"
+
 #include "pgstrata/util/size.hpp"
 #include "pgstrata/util/time.hpp"
 
@@ -25,6 +26,7 @@ struct Database {
     bool is_current = false;
     repository::WalRange wal;
     std::vector<repository::WalRange> gaps;
+    std::string windows; // as text
     std::vector<InfoBackup> backups;
 };
 
@@ -167,12 +169,15 @@ void add_gaps(std::vector<repository::WalRange>& gaps,
     }
 }
 
-void add_repository(std::vector<Database>& databases, const InfoRepository& repo)
+void add_repository(std::vector<Database>& databases, const InfoRepository& repo, bool is_single)
 {
     for (const InfoArchive& archive : repo.archives) {
         Database& database = database_of(databases, archive.cluster);
         widen(database.wal, archive.wal);
         add_gaps(database.gaps, archive.gaps);
+        if (archive.window) {
+            database.windows += window_text(*archive.window, is_single ? 0 : repo.key);
+        }
         database.is_current = database.is_current || &archive == &repo.archives.back();
         for (const InfoBackup& backup : repo.backups) {
             if (backup.summary.archive_id == archive.cluster.id) {
@@ -187,7 +192,7 @@ std::vector<Database> collect_databases(const InfoStanza& stanza)
 {
     std::vector<Database> databases;
     for (const InfoRepository& repo : stanza.repositories) {
-        add_repository(databases, repo);
+        add_repository(databases, repo, stanza.repositories.size() == 1);
     }
     std::erase_if(databases, [](const Database& database) {
         return !database.is_current && database.wal.first.empty() && database.gaps.empty() &&
@@ -333,7 +338,8 @@ std::string backup_text(const InfoBackup& backup)
                             postgres::to_string(summary.start_lsn),
                             postgres::to_string(summary.stop_lsn));
     }
-    text += sizes_text(backup) + changes_text(backup.summary) + references_text(backup);
+    text += sizes_text(backup) + changes_text(backup.summary) + references_text(backup) +
+            health_text(backup);
     if (backup.details) {
         text += details_text(*backup.details);
     }
@@ -352,6 +358,7 @@ std::string database_text(const Database& database)
         text +=
             fmt::format("        wal archive gap (dropped) min/max: {}/{}\n", gap.first, gap.last);
     }
+    text += database.windows;
     for (const InfoBackup& backup : database.backups) {
         text += backup_text(backup);
     }
@@ -367,7 +374,7 @@ std::string stanza_text(const InfoStanza& stanza, InfoDetail detail)
     if (detail == InfoDetail::progress) {
         return text;
     }
-    text += repository_statuses(stanza) + cipher_text(stanza);
+    text += repository_statuses(stanza) + cipher_text(stanza) + incomplete_text(stanza);
     for (const Database& database : collect_databases(stanza)) {
         text += database_text(database);
     }

@@ -5,6 +5,8 @@
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/util/path.hpp"
 
+#include <algorithm>
+
 namespace pgstrata::engine {
 
 namespace {
@@ -25,6 +27,40 @@ void check_not_in_progress(const repository::Repository& repository,
                             repository::kLeaseLifeSeconds));
 }
 
+// Whether there is anything but a summary.
+bool is_incomplete(const repository::Repository& repository,
+                   const std::string& stanza,
+                   const std::string& label)
+{
+    bool has_any = false;
+    repository.storage().list(repository::backup_path(stanza, label),
+                              [&](const storage::EntryInfo&) { has_any = true; });
+    return has_any && !repository.storage().info(repository::summary_path(stanza, label));
+}
+
+// Empty when there is none.
+std::string newest_label(const repository::Repository& repository, const std::string& stanza)
+{
+    const std::vector<std::string> labels = repository::list_labels(repository, stanza);
+    const auto newest = std::ranges::max_element(labels, {}, [](const std::string& label) {
+        return repository::parse_backup_label(label)->time;
+    });
+    return newest == labels.end() ? "" : *newest;
+}
+
+// Whether it has stored anything that the next backup could go on with.
+bool has_journal(const repository::Repository& repository,
+                 const std::string& stanza,
+                 const std::string& label)
+{
+    bool has_any = false;
+    repository.storage().list(
+        repository::journal_path(stanza, label), [&](const storage::EntryInfo& entry) {
+            has_any = has_any || repository::parse_pack_number(entry.name).has_value();
+        });
+    return has_any;
+}
+
 } // namespace
 
 // A lease that cannot be read says nothing about its holder; its age as a file does.
@@ -41,6 +77,32 @@ bool is_in_progress(const repository::Repository& repository,
             repository.storage().info(repository::lease_path(stanza, label, turn.value_or(0)));
         return info && now_seconds() - info->mtime < repository::kLeaseLifeSeconds;
     }
+}
+
+std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& repository,
+                                                  const std::string& stanza,
+                                                  const std::vector<std::string>& labels)
+{
+    std::vector<IncompleteBackup> found;
+    const std::string newest = labels.empty() ? "" : newest_label(repository, stanza);
+    for (const std::string& label : labels) {
+        IncompleteBackup backup{.label = label};
+        backup.is_in_progress = is_in_progress(repository, stanza, label);
+        try {
+            if (const auto lease = repository::read_lease(repository, stanza, label)) {
+                backup.host = lease->host;
+                backup.renewed = lease->renewed;
+            }
+        } catch (const Error& error) {
+            log::warn("the lease of backup {} cannot be read: {}", label, error.what());
+        }
+        backup.can_be_resumed =
+            !backup.is_in_progress && label == newest && has_journal(repository, stanza, label);
+        if (is_incomplete(repository, stanza, label)) {
+            found.push_back(std::move(backup));
+        }
+    }
+    return found;
 }
 
 void check_no_backup_in_progress(const repository::Repository& repository,

@@ -319,11 +319,20 @@ std::vector<BackupSummary> list_backups(const Repository& repository,
                                         std::string_view stanza,
                                         const UnreadableBackup& unreadable)
 {
-    std::vector<BackupSummary> backups;
+    return read_backups(repository, stanza, unreadable).backups;
+}
+
+BackupCatalog read_backups(const Repository& repository,
+                           std::string_view stanza,
+                           const UnreadableBackup& unreadable)
+{
+    BackupCatalog catalog;
     for (const std::string& label : list_labels(repository, stanza)) {
         try {
             if (auto summary = read_summary(repository, stanza, label)) {
-                backups.push_back(std::move(*summary));
+                catalog.backups.push_back(std::move(*summary));
+            } else {
+                catalog.incomplete.push_back(label);
             }
         } catch (const Error& error) {
             if (!unreadable) {
@@ -332,7 +341,7 @@ std::vector<BackupSummary> list_backups(const Repository& repository,
             unreadable(label, error);
         }
     }
-    return backups;
+    return catalog;
 }
 
 std::vector<std::string> list_stanzas(const storage::Storage& storage)

@@ -57,7 +57,10 @@ TEST_CASE("info's JSON has every key that monitors read, with its type", "[info]
     CHECK(result.out.back() == ']');
     CHECK(result.err.empty());
     const auto stanza = json::parse(result.out).at(0);
-    CHECK(keys(stanza) == Keys{"archive", "backup", "cipher", "db", "name", "repo", "status"});
+    CHECK(
+        keys(stanza) ==
+        Keys{
+            "archive", "backup", "cipher", "db", "incomplete", "name", "repo", "status", "window"});
     CHECK(stanza.at("name") == "main");
     CHECK(stanza.at("cipher") == "aes-256-gcm");
     const auto lock = json::parse(R"({"backup":{"held":false},"restore":{"held":false}})");
@@ -92,11 +95,14 @@ TEST_CASE("info's JSON describes a backup as monitors expect it", "[info]")
                                "change",
                                "database",
                                "error",
+                               "host",
                                "info",
                                "label",
                                "lsn",
                                "prior",
                                "reference",
+                               "retention",
+                               "throughput",
                                "timestamp",
                                "type"});
     CHECK(std::regex_match(label, std::regex("[0-9]{8}-[0-9]{6}F")));
@@ -137,12 +143,14 @@ TEST_CASE("info's text has the layout that people and scripts know", "[info]")
 
     db \(current\)
         wal archive min/max \(15\): [0-9A-F]{24}/[0-9A-F]{24}
+        window: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d(:\d\d)? / \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d(:\d\d)?
 
         full backup: [0-9]{8}-[0-9]{6}F
             timestamp start/stop: \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d(:\d\d)? / \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d(:\d\d)?
             wal start/stop: [0-9A-F]{24} / [0-9A-F]{24}
             database size: [0-9.]+MB, database backup size: [0-9.]+MB
             repo1: (backup set size: [0-9.]+[KM]B, )?backup size: [0-9.]+[KM]B
+            host: \S+, [0-9.]+[KM]B/s read
 )");
     CAPTURE(text);
     CHECK(std::regex_match(text, layout));

@@ -36,6 +36,7 @@ add_executable(integration
   integration/stanza_test.cpp
   integration/two_repositories_test.cpp
   integration/verify_test.cpp
+  integration/window_test.cpp
   support/chain.cpp
   support/cluster.cpp
   support/data_directory_comparison.cpp

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/recovery_window.hpp"
+#include "pgstrata/repository/retention.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include <cstdint>
@@ -38,6 +41,7 @@ struct InfoArchive {
     repository::Cluster cluster;
     repository::WalRange wal;
     std::vector<repository::WalRange> gaps; // WAL that was dropped, see repository::list_gaps()
+    std::optional<repository::RecoveryWindow> window; // unset when it cannot be told
 };
 
 struct InfoTablespace {
@@ -57,6 +61,8 @@ struct InfoBackup {
     unsigned repo_key = 1;
     repository::BackupSummary summary;
     std::optional<InfoBackupDetails> details;
+    repository::RetentionClass retention;          // without a name when it is not known
+    std::vector<repository::WalRange> missing_wal; // of what makes it consistent
 };
 
 // A stanza in one repository.
@@ -66,8 +72,9 @@ struct InfoRepository {
     InfoStatus status = InfoStatus::ok;
     std::string problem; // "[FileOpenError] text", for status other
     InfoLock backup_lock;
-    std::vector<InfoArchive> archives; // oldest generation first
-    std::vector<InfoBackup> backups;   // ascending by label
+    std::vector<InfoArchive> archives;                // oldest generation first
+    std::vector<InfoBackup> backups;                  // ascending by label
+    std::vector<engine::IncompleteBackup> incomplete; // likewise
 };
 
 struct InfoStanza {
@@ -77,6 +84,9 @@ struct InfoStanza {
 };
 
 enum class InfoDetail : std::uint8_t { full, progress };
+
+// Bytes of the cluster that were read in a second; unset for a backup that took none.
+std::optional<std::uint64_t> throughput(const repository::BackupSummary& summary) noexcept;
 
 InfoStatus stanza_status(const InfoStanza& stanza) noexcept;
 // "none", the cipher of all repositories, or "mixed".

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace pgstrata::engine {
 
@@ -15,6 +16,19 @@ namespace pgstrata::engine {
 bool is_in_progress(const repository::Repository& repository,
                     const std::string& stanza,
                     const std::string& label);
+
+// A backup without a summary, for those who want to know.
+struct IncompleteBackup {
+    std::string label;
+    bool is_in_progress = false;
+    bool can_be_resumed = false;        // unless the next backup is of another type
+    std::string host;                   // that was at work last; empty when not known
+    std::optional<UnixSeconds> renewed; // when it last said so
+};
+// `labels` are those without a summary. One that was completed or removed meanwhile is left out.
+std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& repository,
+                                                  const std::string& stanza,
+                                                  const std::vector<std::string>& labels);
 
 // Throws Error(lock_acquire) when an incomplete backup of the stanza has a holder that may be at
 // work.

@@ -97,6 +97,13 @@ void warn_of_unreadable_backup(const std::string& label, const Error& error);
 std::vector<BackupSummary> list_backups(const Repository& repository,
                                         std::string_view stanza,
                                         const UnreadableBackup& unreadable = {});
+struct BackupCatalog {
+    std::vector<BackupSummary> backups;  // as list_backups() has them
+    std::vector<std::string> incomplete; // labels without a summary, ascending
+};
+BackupCatalog read_backups(const Repository& repository,
+                           std::string_view stanza,
+                           const UnreadableBackup& unreadable = {});
 // The labels of all backup directories, complete or not, ascending.
 std::vector<std::string> list_labels(const Repository& repository, std::string_view stanza);
 // Every stanza that has an archive or a backup directory, ascending.

@@ -31,8 +31,8 @@ struct WindowGap {
 };
 
 struct RecoveryWindow {
-    std::vector<WindowStretch> stretches; // ascending by start
-    std::vector<WindowGap> gaps;          // ascending
+    std::vector<WindowStretch> stretches;           // ascending by start
+    std::vector<WindowGap> gaps;                    // ascending
     std::vector<postgres::Timeline> lost_histories; // see WalCoverage
 };
 

@@ -40,13 +40,16 @@ TEST_CASE("info's JSON is compact with sorted keys and no line feed", "[info]")
         R"("min":"000000010000000000000001"}],"backup":[{"archive":{"start":"000000010000000000000002",)"
         R"("stop":"000000010000000000000003"},"backrest":{"format":5,"version":"1.0.0"},)"
         R"("change":{"read":26949001,"shared":0,"stored":26949000,"tracking":"full"},)"
-        R"("database":{"id":1,"repo-key":1},"error":false,"info":{"delta":26949000,)"
+        R"("database":{"id":1,"repo-key":1},"error":false,"host":null,"info":{"delta":26949000,)"
         R"("repository":{"delta":3145728,"size":3250586},"size":26948404},"label":"20261121-020000F",)"
         R"("lsn":{"start":"0/2000028","stop":"0/3000050"},"prior":null,"reference":null,)"
+        R"("retention":{"class":null,"expires":null,"pinned":false,"schedule":null},"throughput":81663,)"
         R"("timestamp":{"start":1795226400,"stop":1795226730},"type":"full"}],"cipher":"none",)"
-        R"("db":[{"id":1,"repo-key":1,"system-id":7710498675978765145,"version":"15"}],"name":"main",)"
+        R"("db":[{"id":1,"repo-key":1,"system-id":7710498675978765145,"version":"15"}],)"
+        R"("incomplete":[],"name":"main",)"
         R"("repo":[{"cipher":"none","key":1,"status":{"code":0,"message":"ok"}}],)"
-        R"("status":{"code":0,"lock":{"backup":{"held":false},"restore":{"held":false}},"message":"ok"}}])";
+        R"("status":{"code":0,"lock":{"backup":{"held":false},"restore":{"held":false}},"message":"ok"},)"
+        R"("window":[]}])";
 
     CHECK(command::render_info_json({make_stanza({make_repository()})}, InfoDetail::full) ==
           expected);

@@ -35,9 +35,12 @@ void complete_backup(const Repository& repository, const std::string& label)
 }
 
 // The lease of a backup on another host.
-void write_foreign_lease(const Repository& repository, const std::string& label, UnixSeconds age)
+void write_foreign_lease(const Repository& repository,
+                         const std::string& label,
+                         UnixSeconds age,
+                         unsigned turn = 0)
 {
-    repository.write_document(lease_path(kStanza, label),
+    repository.write_document(lease_path(kStanza, label, turn),
                               {{"host", "elsewhere.example"},
                                {"boot-id", "x"},
                                {"pid", 1U},
@@ -217,4 +220,38 @@ TEST_CASE("of several who want the next turn one gets it, and none when the back
         claim_next_turn(*memory, kStanza, kLabel, 4), Error, HasCode(ErrorCode::lock_acquire));
     // The turn that was not needed is given back, with all before it.
     CHECK_FALSE(find_lease_turn(*memory, kStanza, kLabel));
+}
+
+TEST_CASE("an incomplete backup is in progress, failed, or one to go on with",
+          "[engine][abandoned]")
+{
+    const MemoryRepository memory;
+    begin_backup(*memory, kLabel);
+    begin_backup(*memory, kOther);
+    write_foreign_lease(*memory, kLabel, kLeaseLifeSeconds + 10);
+    write_foreign_lease(*memory, kOther, 5);
+    const std::vector<std::string> labels = {kLabel, kOther};
+
+    auto found = describe_incomplete(*memory, kStanza, labels);
+    REQUIRE(found.size() == 2);
+    CHECK(found[0].label == kLabel);
+    CHECK_FALSE(found[0].is_in_progress);
+    CHECK(found[0].host == "elsewhere.example");
+    CHECK(found[1].is_in_progress);
+    CHECK(now_seconds() - found[1].renewed.value() < 60);
+    CHECK_FALSE(found[1].can_be_resumed);
+
+    // Only the newest is gone on with, and only if it says what it has stored.
+    write_foreign_lease(*memory, kOther, kLeaseLifeSeconds + 10, 1);
+    CHECK_FALSE(describe_incomplete(*memory, kStanza, labels).at(1).can_be_resumed);
+    for (const char* label : {kLabel, kOther}) {
+        storage::write_file(*memory.storage, journal_path(kStanza, label, 0), as_bytes("x"));
+    }
+    found = describe_incomplete(*memory, kStanza, labels);
+    CHECK_FALSE(found.at(0).can_be_resumed);
+    CHECK(found.at(1).can_be_resumed);
+    CHECK_FALSE(found.at(1).is_in_progress);
+
+    complete_backup(*memory, kOther);
+    CHECK(describe_incomplete(*memory, kStanza, {kOther, "20261123-020000F"}).empty());
 }
