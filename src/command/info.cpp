@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "command/info_verified.hpp"
 #include "command/output.hpp"
 #include "command/retention_policy.hpp"
 
@@ -289,6 +290,7 @@ void read_stanza(const Source& source,
         });
     auto missing = read_archives(*source.repository, stanza, clusters, catalog.backups, repo);
     repo.incomplete = engine::describe_incomplete(*source.repository, stanza, catalog.incomplete);
+    repo.verified = read_verified(*source.repository, stanza, catalog.backups);
     if (repo.status == InfoStatus::no_backup && !catalog.backups.empty()) {
         repo.status = InfoStatus::ok;
     }

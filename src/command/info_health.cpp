@@ -53,6 +53,22 @@ std::string time_text(const std::optional<UnixSeconds>& time, std::string_view o
     return time ? format_local_time(*time) : std::string(otherwise);
 }
 
+// For the beginning of a line about one repository of several.
+std::string key_text(const InfoStanza& stanza, const InfoRepository& repo)
+{
+    return stanza.repositories.size() == 1 ? std::string() : fmt::format("repo{} ", repo.key);
+}
+
+// Rounded down: only all is 100.
+std::uint64_t percent(const InfoVerified& verified)
+{
+    if (verified.bytes >= verified.total) {
+        return 100;
+    }
+    return static_cast<std::uint64_t>(100.0 * static_cast<double>(verified.bytes) /
+                                      static_cast<double>(verified.total));
+}
+
 // A run of gaps that retention has left, with single moments between, is one line.
 struct GapLine {
     WindowGap gap;
@@ -144,6 +160,21 @@ json incomplete_json(const engine::IncompleteBackup& backup, unsigned repo_key)
             {"type", label ? json(repository::to_string(label->type)) : json()}};
 }
 
+json verified_json(const InfoVerified& verified, unsigned repo_key)
+{
+    json shown = {{"bytes", verified.bytes},
+                  {"damage", json::array()},
+                  {"repo-key", repo_key},
+                  {"since", value_or_null(verified.since)},
+                  {"total", verified.total}};
+    for (const InfoDamage& damage : verified.damage) {
+        shown["damage"].push_back({{"backup", damage.pack.label},
+                                   {"pack", damage.pack.number},
+                                   {"problem", damage.problem}});
+    }
+    return shown;
+}
+
 void add_health(json& shown, const InfoBackup& backup)
 {
     const repository::BackupSummary& summary = backup.summary;
@@ -191,8 +222,7 @@ std::string incomplete_text(const InfoStanza& stanza)
 {
     std::string text;
     for (const InfoRepository& repo : stanza.repositories) {
-        const std::string key =
-            stanza.repositories.size() == 1 ? "" : fmt::format("repo{} ", repo.key);
+        const std::string key = key_text(stanza, repo);
         for (const engine::IncompleteBackup& backup : repo.incomplete) {
             const auto label = repository::parse_backup_label(backup.label);
             text += fmt::format("    {}backup {}: {}{}{}{}\n",
@@ -203,6 +233,30 @@ std::string incomplete_text(const InfoStanza& stanza)
                                 label ? fmt::format(", started {}", format_local_time(label->time))
                                       : "",
                                 backup.can_be_resumed ? " (can be resumed)" : "");
+        }
+    }
+    return text;
+}
+
+std::string verified_text(const InfoStanza& stanza)
+{
+    std::string text;
+    for (const InfoRepository& repo : stanza.repositories) {
+        if (!repo.verified) {
+            continue;
+        }
+        const InfoVerified& verified = *repo.verified;
+        const std::string key = key_text(stanza, repo);
+        text += fmt::format("    {}verified: {}%{}\n",
+                            key,
+                            percent(verified),
+                            verified.since ? " since " + format_local_time(*verified.since) : "");
+        for (const InfoDamage& damage : verified.damage) {
+            text += fmt::format("    {}damaged: pack {:06} of backup {}: {}\n",
+                                key,
+                                damage.pack.number,
+                                damage.pack.label,
+                                damage.problem);
         }
     }
     return text;

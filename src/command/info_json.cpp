@@ -90,6 +90,9 @@ void add_repository(json& shown, const InfoRepository& repo)
             shown["window"].push_back(window_json(archive, repo.key));
         }
     }
+    if (repo.verified) {
+        shown["verify"].push_back(verified_json(*repo.verified, repo.key));
+    }
     for (const engine::IncompleteBackup& backup : repo.incomplete) {
         shown["incomplete"].push_back(incomplete_json(backup, repo.key));
     }
@@ -163,7 +166,7 @@ json stanza_json(const InfoStanza& stanza, InfoDetail detail)
         return shown;
     }
     shown["cipher"] = stanza_cipher(stanza);
-    for (const char* list : {"archive", "backup", "db", "incomplete", "repo", "window"}) {
+    for (const char* list : {"archive", "backup", "db", "incomplete", "repo", "verify", "window"}) {
         shown[list] = json::array();
     }
     for (const InfoRepository& repo : stanza.repositories) {

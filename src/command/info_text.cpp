@@ -374,7 +374,8 @@ std::string stanza_text(const InfoStanza& stanza, InfoDetail detail)
     if (detail == InfoDetail::progress) {
         return text;
     }
-    text += repository_statuses(stanza) + cipher_text(stanza) + incomplete_text(stanza);
+    text += repository_statuses(stanza) + cipher_text(stanza) + incomplete_text(stanza) +
+            verified_text(stanza);
     for (const Database& database : collect_databases(stanza)) {
         text += database_text(database);
     }

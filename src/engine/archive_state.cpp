@@ -26,13 +26,9 @@ public:
     ArchiveReader(const repository::Repository& repository,
                   const std::string& stanza,
                   const repository::Cluster& cluster)
-        : repository_(repository), stanza_(stanza), cluster_(cluster)
+        : repository_(repository), stanza_(stanza), cluster_(cluster),
+          segments_(repository::list_all_segments(repository, stanza, cluster.id))
     {
-        repository::list_segments(
-            repository_, stanza_, cluster_.id, {}, [&](const std::string& name) {
-                segments_.push_back(name);
-                return true;
-            });
     }
 
     ArchiveState read(const std::vector<BackupSummary>& all)

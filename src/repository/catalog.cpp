@@ -5,6 +5,7 @@
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/document.hpp"
 #include "pgstrata/repository/notes.hpp"
+#include "pgstrata/util/parallel.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -69,6 +70,15 @@ texts_member(const nlohmann::json& document, const char* member, const std::stri
     }
     return texts;
 }
+
+// Summaries that are asked for at once: what takes long is the way to an object store.
+constexpr std::size_t kReaders = 8;
+constexpr std::size_t kEach = 8; // without which a further thread is not worth it
+
+struct ReadSummary {
+    std::optional<BackupSummary> summary;
+    std::optional<Error> failure;
+};
 
 bool is_empty(const Repository& repository, std::string_view stanza, ArchiveId id)
 {
@@ -326,19 +336,27 @@ BackupCatalog read_backups(const Repository& repository,
                            std::string_view stanza,
                            const UnreadableBackup& unreadable)
 {
+    const std::vector<std::string> labels = list_labels(repository, stanza);
+    std::vector<ReadSummary> read(labels.size());
+    parallel_for_each(
+        std::min(kReaders, 1 + labels.size() / kEach), labels.size(), [&](std::size_t i) {
+            try {
+                read[i].summary = read_summary(repository, stanza, labels[i]);
+            } catch (const Error& error) {
+                if (!unreadable) {
+                    throw;
+                }
+                read[i].failure = error;
+            }
+        });
     BackupCatalog catalog;
-    for (const std::string& label : list_labels(repository, stanza)) {
-        try {
-            if (auto summary = read_summary(repository, stanza, label)) {
-                catalog.backups.push_back(std::move(*summary));
-            } else {
-                catalog.incomplete.push_back(label);
-            }
-        } catch (const Error& error) {
-            if (!unreadable) {
-                throw;
-            }
-            unreadable(label, error);
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        if (read[i].failure) {
+            unreadable(labels[i], *read[i].failure);
+        } else if (read[i].summary) {
+            catalog.backups.push_back(std::move(*read[i].summary));
+        } else {
+            catalog.incomplete.push_back(labels[i]);
         }
     }
     return catalog;

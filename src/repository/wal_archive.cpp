@@ -2,6 +2,7 @@
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include "pgstrata/util/hex.hpp"
+#include "pgstrata/util/parallel.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,6 +12,8 @@ namespace pgstrata::repository {
 namespace {
 
 constexpr std::size_t kHistoryLimit = 16U << 20U;
+// Directories that are listed at once: what takes long is the way to an object store.
+constexpr std::size_t kListers = 8;
 // What a segment usually has; larger ones grow their buffer.
 constexpr std::size_t kReserveLimit = 16U << 20U;
 
@@ -304,6 +307,23 @@ void list_segments(const Repository& repository,
             }
         }
     }
+}
+
+std::vector<std::string>
+list_all_segments(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    const std::vector<std::string> directories = segment_directories(repository, stanza, id);
+    const std::string archive = archive_path(stanza, id);
+    std::vector<std::vector<std::string>> found(directories.size());
+    parallel_for_each(
+        std::min(kListers, 1 + directories.size() / 4), directories.size(), [&](std::size_t i) {
+            found[i] = segments_in(repository, fmt::format("{}/{}", archive, directories[i]));
+        });
+    std::vector<std::string> all;
+    for (std::vector<std::string>& names : found) {
+        std::ranges::move(names, std::back_inserter(all));
+    }
+    return all;
 }
 
 std::vector<postgres::Timeline>

@@ -23,14 +23,14 @@ SiteOptions with_commit_times()
 }
 
 // Commits a row, and returns when, as the server has noted it.
-std::string commit(const Site& site, int row)
+std::string commit(Site& site, int row)
 {
     site.cluster().sql("INSERT INTO t VALUES (" + std::to_string(row) + ")");
     return site.cluster().sql("SELECT pg_xact_commit_timestamp(xmin) FROM t WHERE i = " +
                               std::to_string(row));
 }
 
-std::int64_t epoch(const Site& site, const std::string& time)
+std::int64_t epoch(Site& site, const std::string& time)
 {
     return std::stoll(
         site.cluster().sql("SELECT floor(extract(epoch FROM '" + time + "'::timestamptz))"));
@@ -145,7 +145,8 @@ TEST_CASE("info shows backups by the time at which they ended", "[window][info]"
     const std::string second_stop = at(1);
     const auto shown = [&](const std::vector<std::string>& arguments) {
         std::vector<std::string> labels;
-        for (const json& backup : site.info(arguments).at("backup")) {
+        const json stanza = site.info(arguments);
+        for (const json& backup : stanza.at("backup")) {
             labels.push_back(backup.at("label"));
         }
         return labels;
@@ -195,4 +196,26 @@ TEST_CASE("a backup that died is listed as failed, and shows what it can be resu
     CHECK(ruled.at("retention").at("class") == "schedule daily");
     CHECK(ruled.at("retention").at("expires") ==
           ruled.at("timestamp").at("stop").get<std::int64_t>() + 7 * 86400);
+}
+
+TEST_CASE("info tells how much was verified, and what verify found", "[window][info][verify]")
+{
+    Site site;
+    site.backup();
+    CHECK(site.info().at("verify").empty());
+
+    site.must({"verify"});
+    const auto verified = site.info().at("verify").at(0);
+    CHECK(verified.at("bytes") == verified.at("total"));
+    CHECK(verified.at("bytes").get<std::uint64_t>() > 1000000);
+    CHECK(verified.at("damage").empty());
+    CHECK_THAT(site.must({"info"}).out, Contains("    verified: 100% since "));
+
+    const auto second = site.backup();
+    CHECK(site.info().at("verify").at(0).at("total") > verified.at("total"));
+    const auto packs = site.objects(second + "/pack/");
+    flip_byte(site.repository() + "/" + packs.at(0), 5000);
+    CHECK(site.run({"verify"}).status != 0);
+    CHECK(site.info().at("verify").at(0).at("damage").at(0).at("backup") == second);
+    CHECK_THAT(site.must({"info"}).out, Contains("    damaged: pack "));
 }

@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/pack.hpp"
 #include "pgstrata/repository/recovery_window.hpp"
 #include "pgstrata/repository/retention.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
@@ -65,6 +66,19 @@ struct InfoBackup {
     std::vector<repository::WalRange> missing_wal; // of what makes it consistent
 };
 
+struct InfoDamage {
+    repository::PackName pack;
+    std::string problem; // of the first place
+};
+
+// What verify has proved of the packs that are there.
+struct InfoVerified {
+    std::uint64_t bytes = 0;
+    std::uint64_t total = 0;
+    std::optional<UnixSeconds> since; // all those bytes were read since then
+    std::vector<InfoDamage> damage;   // by pack
+};
+
 // A stanza in one repository.
 struct InfoRepository {
     unsigned key = 1;
@@ -75,6 +89,7 @@ struct InfoRepository {
     std::vector<InfoArchive> archives;                // oldest generation first
     std::vector<InfoBackup> backups;                  // ascending by label
     std::vector<engine::IncompleteBackup> incomplete; // likewise
+    std::optional<InfoVerified> verified;             // unset when verify never ran
 };
 
 struct InfoStanza {

@@ -76,6 +76,10 @@ void list_segments(const Repository& repository,
                    std::string_view from,
                    const std::function<bool(const std::string&)>& visit);
 
+// The names of all segments, ascending, each once: reads several directories at a time.
+std::vector<std::string>
+list_all_segments(const Repository& repository, std::string_view stanza, ArchiveId id);
+
 // The timelines that have a history file in the archive, ascending.
 std::vector<postgres::Timeline>
 list_timelines(const Repository& repository, std::string_view stanza, ArchiveId id);

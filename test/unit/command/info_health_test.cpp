@@ -10,6 +10,7 @@
 using namespace pgstrata;
 using namespace pgstrata::test;
 using command::InfoDetail;
+using command::InfoVerified;
 using nlohmann::json;
 using repository::RecoveryWindow;
 using repository::WindowGap;
@@ -216,4 +217,27 @@ TEST_CASE("what says nothing about a backup has no line", "[info]")
                Catch::EndsWith("            retention: pinned\n            host: db1\n"));
     CHECK(parsed(make_stanza({repo})).at("backup").at(0).at("throughput").is_null());
     CHECK(parsed(make_stanza({repo})).at("backup").at(0).at("retention").at("pinned") == true);
+}
+
+TEST_CASE("what verify has read and found is shown", "[info]")
+{
+    auto repo = make_repository();
+    repo.verified = {.bytes = 999, .total = 1000, .since = kDay};
+    CHECK_THAT(text(make_stanza({repo})),
+               Catch::Contains("    cipher: none\n    verified: 99% since 2026-11-21 00:00:00+00\n"
+                               "\n    db (current)"));
+
+    repo.verified->bytes = 0;
+    repo.verified->since.reset();
+    repo.verified->damage = {{{"20261121-020000F", 3}, "it is gone"}};
+    CHECK_THAT(text(make_stanza({repo})),
+               Catch::Contains("    verified: 0%\n    damaged: pack 000003 of backup "
+                               "20261121-020000F: it is gone\n"));
+    CHECK(parsed(make_stanza({repo})).at("verify") == json::parse(R"([{"bytes":0,"total":1000,
+        "since":null,"repo-key":1,
+        "damage":[{"backup":"20261121-020000F","pack":3,"problem":"it is gone"}]}])"));
+
+    repo.verified = InfoVerified{};
+    CHECK_THAT(text(make_stanza({repo, make_repository(2)})),
+               Catch::Contains("    repo1 verified: 100%\n"));
 }

@@ -49,7 +49,7 @@ TEST_CASE("info's JSON is compact with sorted keys and no line feed", "[info]")
         R"("incomplete":[],"name":"main",)"
         R"("repo":[{"cipher":"none","key":1,"status":{"code":0,"message":"ok"}}],)"
         R"("status":{"code":0,"lock":{"backup":{"held":false},"restore":{"held":false}},"message":"ok"},)"
-        R"("window":[]}])";
+        R"("verify":[],"window":[]}])";
 
     CHECK(command::render_info_json({make_stanza({make_repository()})}, InfoDetail::full) ==
           expected);

@@ -1,5 +1,5 @@
 pgstrata_unit_test(engine
-  SOURCES abandoned_test.cpp archive_get_async_test.cpp archive_get_test.cpp
+  SOURCES abandoned_test.cpp archive_get_async_test.cpp archive_get_test.cpp archive_state_test.cpp
           archive_push_async_test.cpp archive_push_test.cpp backup_chain_fault_test.cpp
           backup_fault_test.cpp backup_plan_test.cpp backup_source_test.cpp backup_test.cpp change_detection_test.cpp
           copy_candidates_test.cpp copy_delta_test.cpp copy_pages_test.cpp copy_resume_test.cpp

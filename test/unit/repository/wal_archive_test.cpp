@@ -222,3 +222,21 @@ TEST_CASE("two different histories of a timeline are an error", "[repository][wa
                          Error,
                          HasCode(ErrorCode::archive_duplicate));
 }
+
+TEST_CASE("all segments of many directories are listed in order, each once", "[repository][wal]")
+{
+    const MemoryRepository memory;
+    std::vector<std::string> expected;
+    for (unsigned log = 0; log < 40; ++log) {
+        for (const unsigned number : {0xAU, 0xFFU}) {
+            expected.push_back(fmt::format("00000001{:08X}{:08X}", log, number));
+            put(memory, expected.back(), "a");
+        }
+    }
+    put(memory, expected.front(), "other contents");
+    put(memory, expected.front() + ".partial", "a");
+    put(memory, "00000002.history", "1\t0/3000000\tx\n");
+
+    CHECK(list_all_segments(*memory.repository, kStanza, kId) == expected);
+    CHECK(list_all_segments(*memory.repository, kStanza, {15, 2}).empty());
+}
