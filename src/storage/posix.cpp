@@ -78,16 +78,19 @@ EntryType entry_type(mode_t mode)
     return S_ISLNK(mode) ? EntryType::link : EntryType::special;
 }
 
-// nullopt when nothing has this name.
+// nullopt when nothing has this name. `parent` is the path of the directory, for messages.
 std::optional<EntryInfo>
-entry_info(int directory, const std::string& name, int flags, const std::string& path)
+entry_info(int directory, const std::string& name, int flags, const std::string& parent)
 {
     struct stat status {};
     if (::fstatat(directory, name.c_str(), &status, flags) != 0) {
         if (is_absent(errno)) {
             return std::nullopt;
         }
-        raise_errno(ErrorCode::file_info, errno, fmt::format("get the status of '{}'", path));
+        const int failure = errno;
+        raise_errno(ErrorCode::file_info,
+                    failure,
+                    fmt::format("get the status of '{}'", join_path(parent, name)));
     }
     EntryInfo result{.name = std::string(file_name(name)),
                      .type = entry_type(status.st_mode),
@@ -150,7 +153,7 @@ std::optional<EntryInfo> PosixStorage::info(std::string_view path) const
 {
     check_path_or_root(path);
     const std::string absolute = directories_.absolute(path);
-    auto result = entry_info(AT_FDCWD, absolute, path.empty() ? 0 : AT_SYMLINK_NOFOLLOW, absolute);
+    auto result = entry_info(AT_FDCWD, absolute, path.empty() ? 0 : AT_SYMLINK_NOFOLLOW, {});
     if (result && path.empty()) {
         result->name.clear();
     }
@@ -173,8 +176,7 @@ void PosixStorage::list(std::string_view directory, const Visitor& visit) const
         if (is_temporary(name)) {
             continue;
         }
-        if (auto entry =
-                entry_info(fd.get(), name, AT_SYMLINK_NOFOLLOW, join_path(absolute, name))) {
+        if (auto entry = entry_info(fd.get(), name, AT_SYMLINK_NOFOLLOW, absolute)) {
             entries.push_back(std::move(*entry));
         }
     }
