@@ -134,6 +134,19 @@ TEST_CASE("missing WAL is a gap even between moments of the same second",
     CHECK(text(find_window_gaps(found, coverage.gaps, kSize)) == "500-500(6..6)");
 }
 
+TEST_CASE("backups whose WAL ends in the same segment share a stretch, and its end is looked for",
+          "[repository][recovery_window]")
+{
+    // As of a standby, where a backup does not end its segment.
+    const std::vector<BackupSummary> backups = {
+        backup(250, 2, 3), backup(290, 3, 3), backup(2110, 20, 21)};
+    const WalCoverage coverage = cover_wal(names({{2, 3}, {20, 30}}), backups, {}, kSize);
+
+    auto found = find_stretches(backups, coverage, kSize);
+
+    CHECK(text(found) == "250-300 2110-3000");
+}
+
 TEST_CASE("a stretch goes on over a change of the timeline", "[repository][recovery_window]")
 {
     const TimelineTree tree = {{2, {{1, inside(15)}}}};
