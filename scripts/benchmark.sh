@@ -6,7 +6,7 @@
 #   RUNS=3        runs of each backup and restore
 #   PUSHES=15     WAL segments for archive-push and archive-get
 #   TABLES=20000  small tables of the last part
-#   ONLY=...      parts to run, of: full chain small push summary s3 (all)
+#   ONLY=...      parts to run, of: full chain small push verify many summary s3 (all)
 #                 s3: a bucket of an OpenStack Swift on this machine, by TLS
 #   WORKERS=2     process-max of both, threads of zstd
 #   PEER=...      the other program (pgbackrest of the distribution)
@@ -18,7 +18,7 @@ set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 size=${SIZE:-3000} runs=${RUNS:-3} pushes=${PUSHES:-15} workers=${WORKERS:-2} tables=${TABLES:-20000}
 swift_port=${SWIFT_PORT:-18080}
-only=${ONLY:-full chain small push summary s3}
+only=${ONLY:-full chain small push verify many summary s3}
 peer=${PEER:-/usr/bin/pgbackrest}
 
 # As root: install, build, and go on as user postgres, since the server refuses root.
@@ -249,6 +249,70 @@ one_small() { # RUN
     in_turn "$1" backup_of "incr, $tables small tables" small incr
 }
 
+verify_of() { # WHO: a full backup and some WAL
+    local command
+    mapfile -t command < <(call "$1" verify verify)
+    measured "verify" "$1" "${command[@]}"
+}
+
+verify_part() {
+    local who command run segment segments
+    : >"$dir/archiving"
+    make_segments
+    for who in pgstrata peer; do
+        configure "$who" verify
+        echo "$who verify $(tool "$who")" >"$dir/archiving"
+        mapfile -t command < <(call "$who" verify stanza-create)
+        "${command[@]}"
+        for segment in "${segments[@]}"; do
+            mapfile -t command < <(call "$who" verify archive-push "$data/pg_wal/$segment")
+            "${command[@]}"
+        done
+        mapfile -t command < <(call "$who" verify backup --type=full --no-expire-auto)
+        "${command[@]}"
+    done
+    : >"$dir/archiving"
+    for run in $(seq "$runs"); do
+        in_turn "$run" verify_of
+    done
+}
+
+# 500 backups and 100,000 segments of WAL before them: what info and expire do with years of it.
+many_part() {
+    local archive command run type
+    stop_server
+    data=$dir/data-many
+    configure pgstrata many
+    "$pg/initdb" -D "$data" -U postgres -A trust -k --no-sync >/dev/null
+    "$pg/pg_resetwal" -l 000000010000020000000000 -D "$data" >/dev/null
+    cat >>"$data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$dir'
+port = $PGPORT
+fsync = off
+archive_mode = on
+archive_command = '$dir/bin/pgstrata --config=$dir/pgstrata-many.conf --stanza=main archive-push %p'
+CONF
+    "$pg/pg_ctl" -D "$data" -l "$dir/server-many.log" -w start >/dev/null
+    mapfile -t command < <(call pgstrata many stanza-create)
+    "${command[@]}"
+    say "making 500 backups and 100000 WAL files"
+    for run in $(seq 0 499); do
+        type=incr
+        ((run % 10)) || type=full
+        mapfile -t command < <(call pgstrata many backup "--type=$type" --no-expire-auto)
+        "${command[@]}"
+    done
+    archive=$dir/pgstrata-many/repository/archive/main/15-1
+    "${measure[@]}" segments "$archive" 100000
+    mapfile -t command < <(call pgstrata many info)
+    for _ in $(seq 15); do
+        measured "info, 500 backups" pgstrata "${command[@]}"
+    done
+    mapfile -t command < <(call pgstrata many expire)
+    measured "expire, 500 backups, 100000 WAL files" pgstrata "${command[@]}"
+}
+
 # PostgreSQL 17 has WAL summaries, and the peer of the distribution does not know it: ours beside ours.
 summary_part() {
     local pg17=/opt/pg17/bin label command
@@ -435,6 +499,9 @@ if is_wanted push; then
     : >"$dir/archiving"
     archive_segments
 fi
+if is_wanted verify; then
+    verify_part
+fi
 if is_wanted s3; then
     s3_part
 fi
@@ -444,6 +511,9 @@ if is_wanted small; then
     for run in $(seq "$runs"); do
         one_small "$run"
     done
+fi
+if is_wanted many; then
+    many_part
 fi
 if is_wanted summary; then
     summary_part

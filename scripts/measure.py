@@ -5,6 +5,7 @@
 measure.py run RESULTS WHAT WHO -- COMMAND...   runs it, adds a line to RESULTS
 measure.py each COUNT RESULTS WHAT WHO -- COMMAND...   the same for COUNT things at once: tells one's share
 measure.py note RESULTS WHAT WHO BYTES          adds the stored bytes of a backup
+measure.py segments ARCHIVE COUNT               files that look like COUNT segments of WAL
 measure.py damage DIRECTORY INTERVAL            writes over one page in INTERVAL of the large files
 measure.py table RESULTS                        prints the medians as a markdown table
 """
@@ -70,6 +71,16 @@ def damage(directory, interval):
                     file.write(b"damage")
 
 
+def segments(archive, count):
+    digest = "0" * 40
+    for number in range(1, count + 1):
+        directory = os.path.join(archive, f"00000001{number // 256:08X}")
+        os.makedirs(directory, exist_ok=True)
+        path = os.path.join(directory, f"00000001{number // 256:08X}{number % 256:08X}-{digest}.zst")
+        with open(path, "wb") as file:
+            file.write(b"x" * 100)
+
+
 def medians(results):
     values = {}
     with open(results, encoding="utf-8") as file:
@@ -105,6 +116,8 @@ def main():
         run(arguments[2], arguments[3], arguments[4], arguments[6:], int(arguments[1]))
     elif arguments[:1] == ["note"] and len(arguments) == 5:
         add(arguments[1], what=arguments[2], who=arguments[3], bytes=int(arguments[4]))
+    elif arguments[:1] == ["segments"] and len(arguments) == 3:
+        segments(arguments[1], int(arguments[2]))
     elif arguments[:1] == ["damage"] and len(arguments) == 3:
         damage(arguments[1], int(arguments[2]))
     elif arguments[:1] == ["table"] and len(arguments) == 2:
