@@ -80,7 +80,7 @@ TEST_CASE("a command line that names no command that exists is refused", "[comma
                                                Case{{"info", "--output=xml"}, 32},
                                                Case{{"backup"}, 37},
                                                Case{{"archive-push"}, 43},
-                                               Case{{"verify"}, 67});
+                                               Case{{"server"}, 67});
 
     const auto result = run_program(arguments, {.environment = {{"PGSTRATA_CONFIG", "/dev/null"}}});
 
