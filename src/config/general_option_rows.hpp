@@ -198,8 +198,8 @@ inline constexpr std::array kGeneralRows = {
         .depends("{info:stanza}"),
     choice("sort", on(repo_ls), "asc", "none|asc|desc",
         "Listing order for repo-ls.").on_command_line(),
-    path("spool-path", on(archive_get, archive_push, check, restore), "/var/spool/pgstrata",
-        "Local directory for WAL on its way to or from the repository.").internal_for(on(check, restore))
+    path("spool-path", on(archive_get, archive_push, backup, check, restore), "/var/spool/pgstrata",
+        "Local directory for WAL on its way to or from the repository.").internal_for(on(backup, check, restore))
         .depends("{archive-get:archive-async=y; archive-push:archive-async=y}"),
     string("stanza", kRepository | on(start, stop), "",
         "Name of the cluster to act on, as in its section of the configuration file.").on_command_line()

@@ -3,6 +3,7 @@
 
 #include "engine/added_files.hpp"
 #include "engine/backup_changes.hpp"
+#include "engine/backup_server.hpp"
 #include "engine/backup_summary.hpp"
 #include "engine/backup_wal.hpp"
 #include "engine/damaged_files.hpp"
@@ -38,12 +39,7 @@ using repository::Manifest;
 // Pages cannot be newer than this much WAL after the start: a random LSN on a damaged page is.
 constexpr std::uint64_t kLsnMargin = std::uint64_t{1} << 40U;
 constexpr std::uint32_t kWalMode = 0600;
-constexpr unsigned kReplayPause = 50;  // milliseconds
 constexpr unsigned kLeasePause = 1000; // milliseconds
-// How long a restartpoint may have gone on before a standby's backup began.
-constexpr UnixNanoseconds kStandbyMargin = 60'000'000'000;
-// Longer than a tick of the clock that files get their times from.
-constexpr unsigned kQuietMilliseconds = 25;
 
 // One backup on its way from the first check to backup.json.
 class BackupRun : NonCopyable {
@@ -89,7 +85,8 @@ private:
         if (!is_online()) {
             check_stopped();
         } else {
-            if (session_->is_in_recovery() != is_standby()) {
+            server_.emplace(*session_, primary_);
+            if (session_->is_in_recovery() != server_->is_standby()) {
                 throw Error(ErrorCode::db_connect,
                             "the server is not what it was a moment ago: a standby was promoted, "
                             "or a primary became a standby",
@@ -219,18 +216,14 @@ private:
         }
     }
 
-    bool is_standby() const noexcept { return is_online() && session_ != primary_; }
-
     void start_online()
     {
         wal_->remember_current();
-        if (is_standby()) {
-            wait_for_replay();
-        }
-        settle_times();
+        server_->wait_for_replay(options_.archive_timeout_milliseconds);
+        header().copy_time = server_->settle(!prior_ && options_.start_fast);
         log::info("execute non-exclusive backup start: backup begins after the {} {} completes",
                   options_.start_fast ? "requested immediate" : "next regular",
-                  is_standby() ? "restartpoint" : "checkpoint");
+                  server_->is_standby() ? "restartpoint" : "checkpoint");
         const postgres::BackupStart started = session_->start_backup(
             fmt::format("pgstrata backup started at {}", format_local_time(header().start_time)),
             options_.start_fast);
@@ -248,74 +241,14 @@ private:
         }
     }
 
-    // Whatever was written to a file before the start's checkpoint began is in the file when that
-    // ends, and so in the copy; of a write that began later only its time may be there yet. So the
-    // files that the checkpoint itself writes are read again by the next backup: after the
-    // checkpoint before it there are few. A standby's restartpoint may have begun some time ago.
-    void settle_times()
-    {
-        if (is_standby()) {
-            header().copy_time = now_nanoseconds() - kStandbyMargin;
-            return;
-        }
-        if (!prior_ && options_.start_fast) {
-            try {
-                session_->checkpoint();
-            } catch (const Error& error) {
-                log::detail("no checkpoint before the start: {}", error.what());
-            }
-            sleep_milliseconds(kQuietMilliseconds);
-        }
-        header().copy_time = now_nanoseconds();
-    }
-
-    // A standby that lags would give a backup of a moment long gone.
-    void wait_for_replay()
-    {
-        if (primary_ == nullptr) {
-            log::info("the backup is of a standby whose primary is not asked: it is of what the "
-                      "standby has replayed");
-            return;
-        }
-        const postgres::Lsn wanted = primary_->current_lsn();
-        log::info("wait for replay on the standby to reach {}", postgres::to_string(wanted));
-        const std::uint64_t deadline =
-            monotonic_milliseconds() + options_.archive_timeout_milliseconds;
-        while (session_->current_lsn() < wanted) {
-            if (monotonic_milliseconds() >= deadline) {
-                throw Error(ErrorCode::archive_timeout,
-                            fmt::format("the standby has not replayed WAL up to {} in time",
-                                        postgres::to_string(wanted)),
-                            "does it lag behind, or is its replay paused? raise archive-timeout");
-            }
-            sleep_cancellable(kReplayPause);
-        }
-    }
-
-    // On a standby that becomes a primary the backup's end would not be known.
-    void check_source() const
-    {
-        if (!is_standby()) {
-            session_->current_lsn();
-        } else if (!session_->is_in_recovery()) {
-            raise_promoted();
-        }
-    }
-
-    [[noreturn]] static void raise_promoted()
-    {
-        throw Error(ErrorCode::db_mismatch,
-                    "the standby was promoted while it was backed up",
-                    "take the backup again, from the new primary or another standby");
-    }
-
     WalWait wal_wait() const
     {
         return {options_.stanza,
                 cluster_.id,
                 cluster_.wal_segment_size,
                 options_.archive_timeout_milliseconds,
-                options_.repo_index};
+                options_.repo_index,
+                options_.spool_path};
     }
 
     void copy(const Progress::Report& report)
@@ -384,7 +317,7 @@ private:
         return plan;
     }
 
-    CopyOptions copy_options() const
+    CopyOptions copy_options()
     {
         CopyOptions copy;
         copy.data_directory = options_.data_directory;
@@ -404,9 +337,7 @@ private:
             copy.journal = journal_header();
         }
         if (is_online()) {
-            // A query that needs an answer: a backup that can never be stopped need not be copied
-            // to its end.
-            copy.check_source = [this] { check_source(); };
+            copy.check_source = [this] { server_->check(); };
         }
         return copy;
     }
@@ -432,7 +363,7 @@ private:
         }
         remember_names(*session_, manifest_);
         log::info("execute non-exclusive backup stop and wait for all WAL segments to archive");
-        check_source();
+        server_->check();
         const postgres::BackupStop stopped = session_->stop_backup();
         header().stop_time = now_seconds();
         header().stop_lsn = stopped.lsn;
@@ -449,48 +380,37 @@ private:
         if (!options_.check_archive) {
             return;
         }
-        const std::vector<postgres::WalSegment> missing = wal_->wait_for_all(first, last);
-        copy_server_wal(missing);
-        if (options_.copy_archive) {
-            copy_archived_wal(first, last, missing);
-        }
+        add_wal(first, last);
     }
 
     // What a standby alone cannot get archived goes into the backup, so that it can become
-    // consistent whatever happens to the primary.
-    void copy_server_wal(const std::vector<postgres::WalSegment>& segments)
+    // consistent whatever happens to the primary; the rest goes there too where it is asked for.
+    void add_wal(postgres::WalSegment first, postgres::WalSegment last)
     {
+        const std::vector<postgres::WalSegment> missing = wal_->wait_for_all(first, last);
         const ServerWal server{options_.data_directory,
                                control_.major,
                                cluster_.wal_segment_size,
                                cluster_.system_identifier};
-        for (const postgres::WalSegment segment : segments) {
-            const std::string name = postgres::to_string(segment, cluster_.wal_segment_size);
-            log::info("WAL segment {} is not in the archive yet: it is taken from the standby",
-                      name);
-            added_->add(
-                "pg_wal/" + name, kWalMode, read_server_wal(server, segment, header().stop_lsn));
-        }
-    }
-
-    void copy_archived_wal(postgres::WalSegment first,
-                           postgres::WalSegment last,
-                           const std::vector<postgres::WalSegment>& but)
-    {
         for (postgres::WalSegment segment = first; segment <= last; ++segment.number) {
-            if (std::ranges::find(but, segment) != but.end()) {
-                continue;
-            }
             const std::string name = postgres::to_string(segment, cluster_.wal_segment_size);
-            const auto found =
-                repository::find_wal(repository_, options_.stanza, cluster_.id, name);
-            added_->add("pg_wal/" + name,
-                        kWalMode,
-                        repository::read_wal(repository_,
-                                             options_.stanza,
-                                             cluster_.id,
-                                             found.at(0),
-                                             cluster_.wal_segment_size));
+            if (std::ranges::find(missing, segment) != missing.end()) {
+                log::info("WAL segment {} is not in the archive yet: it is taken from the standby",
+                          name);
+                added_->add("pg_wal/" + name,
+                            kWalMode,
+                            read_server_wal(server, segment, header().stop_lsn));
+            } else if (options_.copy_archive) {
+                const auto found =
+                    repository::find_wal(repository_, options_.stanza, cluster_.id, name);
+                added_->add("pg_wal/" + name,
+                            kWalMode,
+                            repository::read_wal(repository_,
+                                                 options_.stanza,
+                                                 cluster_.id,
+                                                 found.at(0),
+                                                 cluster_.wal_segment_size));
+            }
         }
     }
 
@@ -586,6 +506,7 @@ private:
     const repository::Repository& repository_;
     postgres::Session* session_; // null when the server is stopped
     postgres::Session* primary_;
+    std::optional<BackupServer> server_; // when it runs
     std::optional<BackupWal> wal_;
     repository::Cluster cluster_;
     postgres::ControlFile control_;

@@ -78,6 +78,8 @@ TEST_CASE("annotate changes what is noted of a backup", "[annotate]")
     Site site({.cipher = "aes-256-gcm",
                .settings = {"repo2-path=" + second.path(), "repo2-retention-full=9"}});
     const auto both = site.backup({"--type=full", "--annotation=owner=ann", "--annotation=old=1"});
+    // A label is of one second, and each repository has its own.
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
     site.must({"backup", "--type=full", "--repo=2"});
 
     const auto result = site.run({"annotate",

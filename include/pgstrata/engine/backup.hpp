@@ -33,6 +33,7 @@ struct BackupOptions {
     bool check_archive = true; // wait for the WAL that makes the backup consistent
     bool copy_archive = false; // and put it into the backup's pg_wal too
     std::uint64_t archive_timeout_milliseconds = 60000;
+    std::string spool_path; // where archive-push may have left word of what it cannot do; or empty
     std::optional<bool> check_pages; // unset: as the cluster has checksums
     bool check_page_headers = true;
     std::vector<std::string> exclude;

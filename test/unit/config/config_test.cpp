@@ -39,7 +39,7 @@ TEST_CASE("defaults of every type can be read", "[config]")
     CHECK(config.number("pg-port", 1) == 5432);
     CHECK(config.flag("archive-check"));
     CHECK_FALSE(config.has("checksum-page"));
-    CHECK(config.text("spool-path").empty());
+    CHECK(config.text("filter").empty());
     CHECK(config.list("exclude").empty());
     CHECK(config.pairs("annotation").empty());
     CHECK(config.source("archive-timeout") == Source::built_in);
@@ -74,7 +74,7 @@ TEST_CASE("an option that the command does not know has no value", "[config]")
 
     CHECK_FALSE(config.has("start-fast"));
     CHECK_FALSE(config.has("process-max"));
-    CHECK(config.text("spool-path").empty());
+    CHECK(config.text("filter").empty());
 }
 
 TEST_CASE("asking for an option that does not exist is a bug", "[config]")
