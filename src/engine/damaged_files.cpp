@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/damaged_files.hpp"
 
+#include "engine/verify_pack.hpp"
+
 #include "pgstrata/repository/file_pages.hpp"
 
 #include <algorithm>
@@ -77,7 +79,7 @@ std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
         }
         return found;
     } catch (const Error& error) {
-        if (error.code() == ErrorCode::terminated) {
+        if (!is_of_object(error.code())) { // a store that is away says nothing about the file
             throw;
         }
         return whole_file();

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_claims.hpp"
 
+#include "engine/verify_pack.hpp"
+
 #include "pgstrata/repository/file_pages.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
@@ -164,7 +166,7 @@ void ClaimCollector::follow_one(PackReader& reader, const PagedFile& file, const
         }
         add_maps(file, maps);
     } catch (const Error& error) {
-        if (error.code() == ErrorCode::terminated) {
+        if (!is_of_object(error.code())) {
             throw;
         }
         blame(reader, file, error.what());
@@ -210,7 +212,7 @@ void ClaimCollector::blame(PackReader& reader, const PagedFile& file, const std:
         try {
             reader.read(extent);
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::terminated) {
+            if (!is_of_object(error.code())) {
                 throw;
             }
             DamagedPlace place{.pack = claims_.packs[extent.pack].name,

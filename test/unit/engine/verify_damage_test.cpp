@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "engine/damaged_files.hpp"
+#include "support/interrupted_storage.hpp"
 #include "unit/engine/verify_fixture.hpp"
 
 #include "pgstrata/repository/file_pages.hpp"
@@ -259,5 +261,35 @@ TEST_CASE("a damaged page map costs the file, and no other", "[engine][verify][b
         const auto& lost = backup_of(report, label).lost;
         REQUIRE(lost.size() == 1);
         CHECK(lost[0].path == "base/1/16384");
+    }
+}
+
+TEST_CASE("a store that is away while page maps are read is an error and no damage",
+          "[engine][verify][bug-58]")
+{
+    VerifyRun run;
+    const auto code = GENERATE(
+        ErrorCode::service, ErrorCode::protocol, ErrorCode::file_open, ErrorCode::path_open);
+    const auto manifest = run.manifest(run.full);
+    const auto* file = find_file(manifest, "base/1/16384");
+    const repository::Extent where = file->extents.at(0);
+    const auto& map = manifest.packs[where.pack].name;
+    InterruptedStorage storage(*run.first.storage,
+                               repository::pack_path(kStanza, map.label, map.number),
+                               [&] { raise(code, "the store is away"); });
+    const auto opened = repository::Repository::open(storage, run.setting);
+
+    SECTION("verify says nothing then, and records nothing")
+    {
+        CHECK_THROWS_MATCHES(engine::verify(run.options, *opened, {}), Error, HasCode(code));
+        CHECK(repository::read_verify_records(*run.first.repository, kStanza).empty());
+    }
+    SECTION("a backup does not take the file for damaged")
+    {
+        repository::Damage damage;
+        damage.add({.pack = map, .begin = repository::DamagedPlace::kToTheEnd - 1, .problem = "x"});
+        engine::DamagedFiles damaged(*opened, kStanza, manifest.packs, damage);
+        CHECK_THROWS_MATCHES(damaged.find(*file), Error, HasCode(code));
+        CHECK(damaged.find(*file).empty()); // the store is there again
     }
 }
