@@ -3,6 +3,9 @@
 
 #include "engine/verify_pack.hpp"
 
+#include "pgstrata/repository/wal_gap.hpp"
+
+#include <algorithm>
 #include <map>
 
 namespace pgstrata::engine {
@@ -47,6 +50,62 @@ std::vector<std::string> segments_of(const ArchiveListing& listing)
     return segments;
 }
 
+// The name of the segment after it; empty when it is none.
+std::string next_name(const std::string& name, std::uint32_t segment_size)
+{
+    auto segment = postgres::parse_wal_segment(name, segment_size);
+    if (!segment) {
+        return {};
+    }
+    ++segment->number;
+    return postgres::to_string(*segment, segment_size);
+}
+
+// Whether nothing that is there could use the segment: the archive and the backups begin later.
+bool is_before_all(const std::string& name,
+                   const std::vector<std::string>& segments,
+                   const std::vector<repository::BackupSummary>& backups,
+                   std::uint32_t segment_size)
+{
+    const auto dropped = postgres::parse_wal_segment(name, segment_size);
+    bool is_any = false;
+    const auto is_later = [&](const postgres::WalSegment& segment) {
+        is_any = true;
+        return dropped->number < segment.number;
+    };
+    return dropped &&
+           std::ranges::all_of(segments,
+                               [&](const std::string& there) {
+                                   const auto one =
+                                       postgres::parse_wal_segment(there, segment_size);
+                                   return !one || is_later(*one);
+                               }) &&
+           std::ranges::all_of(backups,
+                               [&](const repository::BackupSummary& backup) {
+                                   return !backup.is_online ||
+                                          is_later(postgres::segment_of(
+                                              backup.timeline, backup.start_lsn, segment_size));
+                               }) &&
+           is_any;
+}
+
+// Ranges apart, ascending: what is known twice is one gap.
+std::vector<repository::WalRange> unite(std::vector<repository::WalRange> ranges,
+                                        std::uint32_t segment_size)
+{
+    std::ranges::sort(ranges, {}, &repository::WalRange::first);
+    std::vector<repository::WalRange> apart;
+    for (repository::WalRange& range : ranges) {
+        if (!apart.empty() && (range.first <= apart.back().last ||
+                               range.first == next_name(apart.back().last, segment_size))) {
+            apart.back().last = std::max(apart.back().last, range.last);
+        } else {
+            apart.push_back(std::move(range));
+        }
+    }
+    return apart;
+}
+
 } // namespace
 
 void cover_archive(const repository::Repository& repository,
@@ -63,8 +122,9 @@ void cover_archive(const repository::Repository& repository,
             covered.push_back(&backup);
         }
     }
+    const std::vector<std::string> segments = segments_of(archive.listing);
     repository::WalCoverage coverage =
-        repository::cover_wal(segments_of(archive.listing),
+        repository::cover_wal(segments,
                               summaries,
                               read_histories(repository, options.stanza, cluster.id),
                               cluster.wal_segment_size);
@@ -90,7 +150,14 @@ void cover_archive(const repository::Repository& repository,
         }
     }
     if (options.label.empty()) {
-        archive.result.gaps = std::move(coverage.gaps);
+        // Behind the last segment, and where retention may have cut, only their records tell.
+        for (repository::WalRange& dropped :
+             repository::list_gaps(repository, options.stanza, cluster)) {
+            if (!is_before_all(dropped.last, segments, summaries, cluster.wal_segment_size)) {
+                coverage.gaps.push_back(std::move(dropped));
+            }
+        }
+        archive.result.gaps = unite(std::move(coverage.gaps), cluster.wal_segment_size);
         archive.result.lost_histories = std::move(coverage.lost_histories);
     }
 }

@@ -16,7 +16,8 @@ struct ReadArchive {
 };
 
 // Says what WAL the backups of the archive have and, unless there is but one to verify, where the
-// archive has gaps. Of a segment that is there twice nobody can say which is right: it is missing.
+// archive has gaps, WAL that was dropped on purpose included. Of a segment that is there twice
+// nobody can say which is right: it is missing.
 void cover_archive(const repository::Repository& repository,
                    const VerifyOptions& options,
                    const ReadArchive& archive,

@@ -35,7 +35,7 @@ struct VerifiedArchive {
     std::uint64_t checked = 0;
     std::uint64_t valid = 0;
     std::vector<VerifyFault> faults;        // by object
-    std::vector<repository::WalRange> gaps; // see repository::WalCoverage
+    std::vector<repository::WalRange> gaps; // see repository::WalCoverage and list_gaps()
     std::vector<postgres::Timeline> lost_histories;
 };
 

@@ -11,21 +11,22 @@ using repository::BackupSummary;
 
 namespace {
 
-// Makes the summary and the manifest of the full say that it needs WAL.
-void need_wal(VerifyRun& run, std::uint64_t first, std::uint64_t last)
+// Makes the summary and the manifest of a backup, the full by default, say that it needs WAL.
+void need_wal(VerifyRun& run, std::uint64_t first, std::uint64_t last, std::string label = {})
 {
-    repository::Manifest manifest = run.manifest(run.full);
+    label = label.empty() ? run.full : label;
+    repository::Manifest manifest = run.manifest(label);
     manifest.header.is_online = true;
     manifest.header.start_lsn = {(first << 20U) + 0x28};
     manifest.header.stop_lsn = {(last << 20U) + 0x100};
     manifest.header.start_wal = VerifyRun::segment(1, first);
     manifest.header.stop_wal = VerifyRun::segment(1, last);
-    auto summary = *repository::read_summary(*run.first.repository, kStanza, run.full);
+    auto summary = *repository::read_summary(*run.first.repository, kStanza, label);
     summary.is_online = true;
     summary.start_lsn = manifest.header.start_lsn;
     summary.stop_lsn = manifest.header.stop_lsn;
-    run.first.storage->remove(repository::manifest_path(kStanza, run.full));
-    run.first.storage->remove(repository::summary_path(kStanza, run.full));
+    run.first.storage->remove(repository::manifest_path(kStanza, label));
+    run.first.storage->remove(repository::summary_path(kStanza, label));
     repository::write_manifest(*run.first.repository, kStanza, manifest);
     repository::write_summary(*run.first.repository, kStanza, summary);
 }
@@ -72,6 +73,51 @@ TEST_CASE("a gap in the WAL is a finding although every backup can be restored",
     CHECK(report.findings() == 1);
     CHECK(report.archives.at(0).gaps.at(0).first == VerifyRun::segment(1, 5));
     CHECK(backup_of(report, run.full).is_restorable);
+}
+
+TEST_CASE("WAL that was dropped on purpose is a gap wherever nothing else tells",
+          "[engine][verify][bug-20]")
+{
+    VerifyRun run;
+    need_wal(run, 3, 3);
+    const auto drop = [&](postgres::Timeline timeline, std::uint64_t number) {
+        repository::write_gap(*run.first.repository,
+                              kStanza,
+                              run.cluster.id,
+                              {VerifyRun::segment(timeline, number), "full", 1, "h"});
+    };
+    std::string first;
+    std::string last;
+    SECTION("at the tip of the archive")
+    {
+        drop(2, 7);
+        drop(2, 8);
+        first = VerifyRun::segment(2, 7);
+        last = VerifyRun::segment(2, 8);
+    }
+    SECTION("from the stop of one backup to the start of the next")
+    {
+        need_wal(run, 5, 5, run.incr);
+        run.first.storage->remove(run.object(VerifyRun::segment(1, 4)));
+        REQUIRE(run.verify().findings() == 0);
+        drop(1, 4);
+        first = last = VerifyRun::segment(1, 4);
+    }
+    SECTION("once, where the segments around it tell as well")
+    {
+        run.first.storage->remove(run.object(VerifyRun::segment(1, 4)));
+        run.first.storage->remove(run.object(VerifyRun::segment(1, 5)));
+        drop(1, 5);
+        first = VerifyRun::segment(1, 4);
+        last = VerifyRun::segment(1, 5);
+    }
+
+    const auto report = run.verify();
+
+    CHECK(report.findings() == 1);
+    REQUIRE(report.archives.at(0).gaps.size() == 1);
+    CHECK(report.archives.at(0).gaps[0].first == first);
+    CHECK(report.archives.at(0).gaps[0].last == last);
 }
 
 TEST_CASE("two files for one WAL segment are a finding", "[engine][verify]")
