@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/abandoned.hpp"
 
+#include "engine/needed_backups.hpp"
+
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/util/path.hpp"
@@ -59,6 +61,31 @@ bool has_journal(const repository::Repository& repository,
             has_any = has_any || repository::parse_pack_number(entry.name).has_value();
         });
     return has_any;
+}
+
+struct AbandonedBackup {
+    std::string label;
+    std::optional<unsigned> last_turn; // of its lease, before its holder was found dead
+};
+
+std::vector<AbandonedBackup> find_abandoned(const repository::Repository& repository,
+                                            const std::string& stanza,
+                                            std::string_view spared)
+{
+    std::vector<AbandonedBackup> found;
+    for (const std::string& label : repository::list_labels(repository, stanza)) {
+        if (repository.storage().info(repository::summary_path(stanza, label))) {
+            continue;
+        }
+        const auto last_turn = repository::find_lease_turn(repository, stanza, label);
+        check_not_in_progress(repository, stanza, label);
+        // It may have been completed, and its lease removed, between the two looks.
+        if (label != spared &&
+            !repository.storage().info(repository::summary_path(stanza, label))) {
+            found.push_back({label, last_turn});
+        }
+    }
+    return found;
 }
 
 } // namespace
@@ -163,17 +190,15 @@ void collect_abandoned_backups(const repository::Repository& repository,
                                const std::string& stanza,
                                std::string_view spared)
 {
-    for (const std::string& label : repository::list_labels(repository, stanza)) {
-        if (repository.storage().info(repository::summary_path(stanza, label))) {
-            continue;
-        }
-        const auto last_turn = repository::find_lease_turn(repository, stanza, label);
-        check_not_in_progress(repository, stanza, label);
-        // It may have been completed, and its lease removed, between the two looks.
-        if (repository.storage().info(repository::summary_path(stanza, label))) {
-            continue;
-        }
-        if (label == spared) {
+    const std::vector<AbandonedBackup> abandoned = find_abandoned(repository, stanza, spared);
+    if (abandoned.empty()) {
+        return;
+    }
+    const NeededBackups needed = NeededBackups::read(repository, stanza);
+    for (const auto& [label, last_turn] : abandoned) {
+        const std::string need = needed.find_need(label);
+        if (!need.empty()) {
+            log::warn("what is left of backup {} stays, because {}", label, need);
             continue;
         }
         // Somebody may want to go on with it at this very moment.

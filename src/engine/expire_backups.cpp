@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/expire_backups.hpp"
 
+#include "engine/needed_backups.hpp"
+
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/journal.hpp"
@@ -26,12 +28,6 @@ constexpr std::size_t kSummaryLimit = std::size_t{64} << 20U;
 bool contains(const std::vector<std::string>& labels, const std::string& label)
 {
     return std::ranges::find(labels, label) != labels.end();
-}
-
-bool shares_full(const std::string& first, const std::string& second)
-{
-    const auto parsed = repository::parse_backup_label(second);
-    return parsed && first.starts_with(parsed->full);
 }
 
 // Nothing lists the backup any more. Somebody else may be at the same.
@@ -169,7 +165,7 @@ public:
                 const ExpireCatalog& found,
                 const RetentionPlan& plan)
         : options_(options), repository_(repository), found_(found), plan_(plan),
-          left_(labels_left(found, plan)),
+          left_(labels_left(found, plan)), needed_(find_needed()),
           history_(repository::list_history(repository, options.stanza))
     {
     }
@@ -190,26 +186,26 @@ public:
     }
 
 private:
+    NeededBackups find_needed() const
+    {
+        std::vector<repository::BackupSummary> backups = found_.catalog.backups;
+        std::erase_if(backups, [&](const auto& backup) { return !contains(left_, backup.label); });
+        std::vector<std::string> unknown = found_.catalog.unreadable;
+        std::erase_if(unknown, [&](const auto& label) { return !contains(left_, label); });
+        std::ranges::copy(found_.catalog.in_progress, std::back_inserter(unknown));
+        return {std::move(backups), std::move(unknown)};
+    }
+
     bool is_needed(const std::string& label) const
     {
-        const auto refers = [&](const repository::BackupSummary& backup) {
-            return contains(left_, backup.label) &&
-                   (backup.prior == label || contains(backup.references, label));
-        };
-        const auto found = std::ranges::find_if(found_.catalog.backups, refers);
-        if (found != found_.catalog.backups.end()) {
-            log::warn("repo{}: what is left of backup {} stays, because backup {} builds on it",
+        const std::string need = needed_.find_need(label);
+        if (!need.empty()) {
+            log::warn("repo{}: what is left of backup {} stays, because {}",
                       options_.repo_index,
                       label,
-                      found->label);
-            return true;
+                      need);
         }
-        // Neither an unreadable backup nor one in progress says what it needs.
-        const auto may_need = [&](const std::string& other) {
-            return shares_full(label, other) && other > label;
-        };
-        return std::ranges::any_of(found_.catalog.unreadable, may_need) ||
-               std::ranges::any_of(found_.catalog.in_progress, may_need);
+        return !need.empty();
     }
 
     // As the next backup sees it, which takes up the newest of all if it can.
@@ -236,6 +232,7 @@ private:
     const ExpireCatalog& found_;
     const RetentionPlan& plan_;
     std::vector<std::string> left_;
+    NeededBackups needed_;
     std::vector<std::string> history_;
 };
 

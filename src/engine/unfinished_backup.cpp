@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/unfinished_backup.hpp"
 
+#include "engine/needed_backups.hpp"
+
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
@@ -12,7 +14,8 @@ namespace pgstrata::engine {
 
 namespace {
 
-// The last label when it is of a backup without a summary and of the wanted kind.
+// The last label when it is of a backup without a summary and of the wanted kind. What others build
+// on was complete once and is not gone on with.
 std::string find_candidate(const repository::Repository& repository,
                            const std::string& stanza,
                            const repository::JournalHeader& wanted)
@@ -29,7 +32,9 @@ std::string find_candidate(const repository::Repository& repository,
     const auto label = repository::parse_backup_label(*newest);
     const auto prior = repository::parse_backup_label(wanted.prior);
     const bool is_wanted = label->type == wanted.type && (!prior || label->full == prior->full);
-    return is_wanted ? *newest : std::string();
+    const bool can_be_changed =
+        is_wanted && NeededBackups::read(repository, stanza).find_need(*newest).empty();
+    return can_be_changed ? *newest : std::string();
 }
 
 // A manifest would have been written next to last; it says nothing that the packs do not.

@@ -37,7 +37,8 @@ void check_no_backup_in_progress(const repository::Repository& repository,
 
 // Throws Error(lock_acquire) when another backup of the stanza holds a fresh lease; removes what
 // backups that died have left behind (directories without backup.json whose lease has run out or
-// whose process is gone), but for the one labelled `spared`.
+// whose process is gone), but for the one labelled `spared` and what a complete backup builds on or
+// one that cannot be read may build on: of that a WARN tells.
 void collect_abandoned_backups(const repository::Repository& repository,
                                const std::string& stanza,
                                std::string_view spared = {});

@@ -78,6 +78,39 @@ TEST_CASE("what dead backups left is removed", "[engine][abandoned][bug-31][bug-
     CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).empty());
 }
 
+TEST_CASE("what a complete backup builds on is not taken for an aborted backup",
+          "[engine][abandoned][bug-32]")
+{
+    const WarningLog log;
+    const MemoryRepository memory;
+    begin_backup(*memory, kLabel);
+    // Of a backup whose summary was lost, so that it is a directory without one.
+    write_foreign_lease(*memory, kLabel, kLeaseLifeSeconds + 1);
+    BackupSummary summary;
+    summary.label = fmt::format("{}_20261123-020000I", kLabel);
+    summary.archive_id = {15, 1};
+    std::string need = " builds on it";
+    SECTION("that is made after it")
+    {
+        summary.prior = kLabel;
+        write_summary(*memory, kStanza, summary);
+    }
+    SECTION("that has some of its packs")
+    {
+        summary.references = {kLabel};
+        write_summary(*memory, kStanza, summary);
+    }
+    SECTION("that cannot be read")
+    {
+        storage::write_file(
+            *memory.storage, summary_path(kStanza, summary.label), as_bytes("damaged"));
+        need = " may build on it";
+    }
+    collect_abandoned_backups(*memory, kStanza);
+    CHECK(names_in(*memory.storage, backup_path(kStanza, kLabel)).size() == 3);
+    CHECK_THAT(log.text(), Catch::Contains(summary.label + need));
+}
+
 TEST_CASE("a backup in progress keeps others from beginning", "[engine][abandoned][bug-46][bug-28]")
 {
     const MemoryRepository memory;

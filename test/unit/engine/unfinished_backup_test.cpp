@@ -181,6 +181,31 @@ TEST_CASE("with nothing that can be used there is nothing to take up", "[engine]
     CHECK(list_labels(*memory, kStanza).empty());
 }
 
+TEST_CASE("what another backup builds on is neither taken up nor removed",
+          "[engine][resume][bug-32]")
+{
+    const WarningLog log;
+    const MemoryRepository memory;
+    complete(*memory, kLabel);
+    leave(*memory, kLater);
+    // By a clock that was wrong its label is older.
+    BackupSummary summary;
+    summary.label = kIncr;
+    summary.archive_id = {15, 1};
+    summary.references = {kLater};
+    write_summary(*memory, kStanza, summary);
+    JournalHeader wanted = header_of(kLater);
+    SECTION("by one that it fits") {}
+    SECTION("by one that it does not fit")
+    {
+        wanted.page_size = 16384;
+    }
+    const UnfinishedBackup found = take_up(*memory, wanted);
+    CHECK_FALSE(found.claimed.lease);
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kLater)).size() == 3);
+    CHECK_THAT(log.text(), Catch::Contains(fmt::format("backup {} builds on it", kIncr)));
+}
+
 TEST_CASE("a backup in progress is not taken up", "[engine][resume][bug-46]")
 {
     const QuietLog quiet;
