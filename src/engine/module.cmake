@@ -3,7 +3,8 @@ pgstrata_module(engine
           archive_push_async.cpp backup.cpp
           backup_changes.cpp backup_label.cpp backup_plan.cpp backup_server.cpp backup_source.cpp backup_summary.cpp
           backup_wal.cpp change_detection.cpp cluster_check.cpp copy.cpp copy_state.cpp damaged_files.cpp
-          database_names.cpp expire.cpp expire_backups.cpp expire_catalog.cpp expire_wal.cpp frame_packer.cpp lock.cpp lock_file.cpp needed_backups.cpp page_audit.cpp
+          database_names.cpp expire.cpp expire_backups.cpp expire_catalog.cpp expire_wal.cpp frame_packer.cpp lock.cpp
+          lock_file.cpp needed_backups.cpp pack_check.cpp page_audit.cpp
           page_collector.cpp page_file_copier.cpp page_placer.cpp page_reader.cpp place.cpp
           place_plan.cpp prior_backup.cpp progress.cpp recovery_check.cpp recovery_settings.cpp
           repository_probe.cpp restore.cpp restore_choice.cpp restore_clean.cpp restore_layout.cpp restore_plan.cpp

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/prior_backup.hpp"
 
+#include "engine/pack_check.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,44 +23,6 @@ const BackupSummary* find_last(const std::vector<BackupSummary>& backups,
                (wanted == BackupType::incr || b.type == BackupType::full);
     });
     return found == backups.rend() ? nullptr : &*found;
-}
-
-// The packs of one backup, as they are in the repository.
-std::vector<repository::PackInfo> list_packs(const repository::Repository& repository,
-                                             const std::string& stanza,
-                                             const std::string& label)
-{
-    std::vector<repository::PackInfo> packs;
-    repository.storage().list(
-        repository::pack_path(stanza, label), [&](const storage::EntryInfo& entry) {
-            if (const auto number = repository::parse_pack_number(entry.name)) {
-                packs.push_back({{label, *number}, entry.size});
-            }
-        });
-    std::ranges::sort(packs, {}, &repository::PackInfo::name);
-    return packs;
-}
-
-void check_packs(const repository::Repository& repository,
-                 const std::string& stanza,
-                 const std::vector<repository::PackInfo>& needed)
-{
-    std::string label;
-    std::vector<repository::PackInfo> there;
-    for (const repository::PackInfo& pack : needed) {
-        if (pack.name.label != label) {
-            label = pack.name.label;
-            there = list_packs(repository, stanza, label);
-        }
-        const auto found = repository::find_pack(there, pack.name);
-        if (!found || there[*found].size != pack.size) {
-            raise(ErrorCode::file_missing,
-                  "pack {} of backup {} is {}",
-                  pack.name.number,
-                  label,
-                  found ? "damaged" : "missing");
-        }
-    }
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore_plan.hpp"
 
+#include "engine/pack_check.hpp"
 #include "engine/recovery_check.hpp"
 #include "engine/restore_choice.hpp"
 
@@ -44,6 +45,8 @@ public:
             }
             throw;
         }
+        // What is to be replaced must not be gone when it turns out that there is nothing for it.
+        attempt([&] { check_packs(*plan_.repository, options_.stanza, plan_.manifest.packs); });
         plan_recovery_to_target();
         if (attempt([&] { check_target(); })) {
             plan_.survey.emplace(

@@ -57,6 +57,26 @@ TEST_CASE_METHOD(Refused, "a running server is refused", "[restore][bug-35]")
     check_refused(ErrorCode::pg_running);
 }
 
+TEST_CASE_METHOD(Refused,
+                 "a backup whose packs are not all there is refused",
+                 "[restore][bug-37][bug-47]")
+{
+    store_all();
+    const std::string directory = repository::pack_path(kRestoreStanza, manifest.header.label);
+    SECTION("missing")
+    {
+        remove_objects(directory);
+    }
+    SECTION("cut off")
+    {
+        const std::string pack = repository::pack_path(kRestoreStanza, manifest.header.label, 0);
+        Buffer bytes = read_object(pack);
+        bytes.resize(bytes.size() - 1);
+        replace_object(pack, bytes);
+    }
+    check_refused(ErrorCode::file_missing);
+}
+
 TEST_CASE_METHOD(Refused, "without a fitting backup the restore is refused", "[restore][bug-40]")
 {
     store_all();
