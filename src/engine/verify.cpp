@@ -60,13 +60,16 @@ public:
     {
         share_ =
             choose_share(options_, repository::read_verify_records(repository_, options_.stanza));
-        list_archives();
+        // In this order: the WAL of a backup is there before it is complete.
         inspect_backups();
+        list_archives();
+        refuse_unknown();
         report_.faults = verify_keys(repository_);
         std::ranges::move(verify_history(repository_, options_.stanza),
                           std::back_inserter(report_.faults));
         collect_claims();
         read_everything();
+        list_again();
         drop_removed_backups();
         judge_packs();
         for (InspectedBackup& backup : backups_) {
@@ -116,25 +119,28 @@ private:
 
     void inspect_backups()
     {
-        const std::vector<std::string> labels =
-            repository::list_labels(repository_, options_.stanza);
-        if (labels.empty() && report_.archives.empty()) {
-            throw Error(ErrorCode::file_missing,
-                        fmt::format("stanza '{}' is not in the repository", options_.stanza),
-                        "has stanza-create been run?");
-        }
-        if (is_set() && std::ranges::find(labels, options_.label) == labels.end()) {
-            throw Error(ErrorCode::backup_set_invalid,
-                        fmt::format("there is no backup '{}' to verify", options_.label),
-                        "'pgstrata info' lists the backups");
-        }
-        for (const std::string& label : labels) {
+        labels_ = repository::list_labels(repository_, options_.stanza);
+        for (const std::string& label : labels_) {
             check_cancelled();
             if (!is_set() || label == options_.label) {
                 if (auto backup = inspect_backup(repository_, options_.stanza, label)) {
                     backups_.push_back(std::move(*backup));
                 }
             }
+        }
+    }
+
+    void refuse_unknown() const
+    {
+        if (labels_.empty() && report_.archives.empty()) {
+            throw Error(ErrorCode::file_missing,
+                        fmt::format("stanza '{}' is not in the repository", options_.stanza),
+                        "has stanza-create been run?");
+        }
+        if (is_set() && std::ranges::find(labels_, options_.label) == labels_.end()) {
+            throw Error(ErrorCode::backup_set_invalid,
+                        fmt::format("there is no backup '{}' to verify", options_.label),
+                        "'pgstrata info' lists the backups");
         }
     }
 
@@ -358,6 +364,31 @@ private:
         }
     }
 
+    // What archive-push, backup and expire did meanwhile to the WAL.
+    void list_again()
+    {
+        for (Archive& archive : archives_) {
+            engine::list_again(repository_, options_.stanza, archive.cluster.id, archive.listing);
+        }
+        for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
+            const auto known = std::ranges::find_if(backups_, [&](const InspectedBackup& backup) {
+                return backup.result.label == label;
+            });
+            if (is_set() || (known != backups_.end() && known->summary)) {
+                continue;
+            }
+            try {
+                if (auto summary = repository::read_summary(repository_, options_.stanza, label)) {
+                    newer_.push_back(std::move(*summary));
+                }
+            } catch (const Error& error) {
+                if (!is_of_object(error.code())) {
+                    throw;
+                }
+            }
+        }
+    }
+
     // What expire has removed since the beginning is no loss.
     void drop_removed_backups()
     {
@@ -423,10 +454,11 @@ private:
         std::set<ArchiveId> known;
         for (const Archive& archive : archives_) {
             known.insert(archive.cluster.id);
-            cover_archive(repository_,
-                          options_,
-                          {archive.cluster, archive.listing, report_.archives[archive.result]},
-                          backups_);
+            cover_archive(
+                repository_,
+                options_,
+                {archive.cluster, archive.listing, report_.archives[archive.result], newer_},
+                backups_);
         }
         for (InspectedBackup& backup : backups_) {
             if (backup.summary && !known.contains(backup.summary->archive_id)) {
@@ -469,7 +501,9 @@ private:
     repository::VerifyRecord record_;
     HashShare share_;
     std::vector<Archive> archives_;
+    std::vector<std::string> labels_; // of all backups when it began
     std::vector<InspectedBackup> backups_;
+    std::vector<repository::BackupSummary> newer_; // that ended since
     std::optional<ClaimCollector> collector_;
     std::mutex damage_mutex_; // guards the next two and the record while packs are read
     repository::Damage damage_;
@@ -477,25 +511,6 @@ private:
 };
 
 } // namespace
-
-std::uint64_t VerifyReport::findings() const noexcept
-{
-    std::uint64_t count = faults.size();
-    for (const VerifiedArchive& archive : archives) {
-        count += archive.faults.size() + archive.gaps.size() + archive.lost_histories.size();
-    }
-    for (const VerifiedBackup& backup : backups) {
-        count +=
-            backup.faults.size() + (backup.files - backup.valid_files) + backup.missing_wal.size();
-        // Whatever it is, it is wrong.
-        const bool is_named = !backup.faults.empty() || backup.files != backup.valid_files ||
-                              !backup.missing_wal.empty();
-        const bool is_wrong =
-            backup.state != BackupState::valid && backup.state != BackupState::in_progress;
-        count += is_wrong && !is_named ? 1 : 0;
-    }
-    return count;
-}
 
 VerifyReport verify(const VerifyOptions& options,
                     const repository::Repository& repository,

@@ -124,13 +124,25 @@ ArchiveListing list_archive(const repository::Repository& repository,
         }
         auto name = repository::parse_wal_object_name(file);
         if (!name || path != repository::wal_directory(stanza, id, name->wal_name) + "/" + file) {
-            log::warn("'{}' in the repository is nothing that pgstrata stores there", path);
+            listing.strangers.push_back(path);
             return;
         }
         listing.files.push_back({std::move(*name), entry.size});
     };
     storage::list_recursively(repository.storage(), repository::archive_path(stanza, id), visit);
     return listing;
+}
+
+void list_again(const repository::Repository& repository,
+                const std::string& stanza,
+                repository::ArchiveId id,
+                ArchiveListing& listing)
+{
+    ArchiveListing now = list_archive(repository, stanza, id);
+    std::erase_if(now.files, [&](const ArchivedFile& file) {
+        return listing.damaged.contains(path_of(stanza, id, file));
+    });
+    listing.files = std::move(now.files);
 }
 
 // The small files decide about timelines: they are read always.
@@ -145,6 +157,9 @@ void verify_archive(const ArchiveReading& reading, ArchiveListing& listing, Veri
 {
     const repository::Repository& repository = reading.repository;
     const std::string& stanza = reading.options.stanza;
+    for (const std::string& path : listing.strangers) {
+        log::warn("'{}' in the repository is nothing that pgstrata stores there", path);
+    }
     find_duplicates(stanza, listing, result);
     std::vector<Outcome> outcomes(listing.files.size(), Outcome::unread);
     std::mutex result_mutex;
@@ -166,6 +181,7 @@ void verify_archive(const ArchiveReading& reading, ArchiveListing& listing, Veri
                 outcomes[i] = Outcome::damaged;
                 const std::lock_guard lock(result_mutex);
                 result.faults.push_back({kind_of(error.code()), path, error.what()});
+                listing.damaged.emplace(path, error.what());
             } else {
                 throw;
             }

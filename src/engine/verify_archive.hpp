@@ -27,13 +27,20 @@ struct ArchivedFile {
 
 // What lies in one archive, by its listing.
 struct ArchiveListing {
-    std::vector<ArchivedFile> files;    // by directory and name
-    std::vector<std::string> documents; // paths of the records of dropped WAL
+    std::vector<ArchivedFile> files;            // by directory and name
+    std::vector<std::string> documents;         // paths of the records of dropped WAL
+    std::vector<std::string> strangers;         // paths of what is none of the archive's
+    std::map<std::string, std::string> damaged; // what is wrong with files that left, by path
 };
-// A name that is none of the archive's is passed over with a WARN.
 ArchiveListing list_archive(const repository::Repository& repository,
                             const std::string& stanza,
                             repository::ArchiveId id);
+
+// Takes what came to the archive since it was read, and leaves out what is gone since.
+void list_again(const repository::Repository& repository,
+                const std::string& stanza,
+                repository::ArchiveId id,
+                ArchiveListing& listing);
 
 // Fault kind by the code of an error.
 FaultKind kind_of(ErrorCode code) noexcept;
@@ -52,7 +59,7 @@ struct ArchiveReading {
 
 // Reads files of an archive with all workers. Files that were removed since they were listed leave
 // the listing with a WARN, whether anything needs them is for the coverage to say; damaged ones
-// leave it too, and are faults.
+// leave it too, and are faults. Strangers are passed over with a WARN.
 void verify_archive(const ArchiveReading& reading,
                     ArchiveListing& listing,
                     VerifiedArchive& result);

@@ -6,6 +6,7 @@
 #include "pgstrata/repository/wal_gap.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 namespace pgstrata::engine {
@@ -122,6 +123,9 @@ void cover_archive(const repository::Repository& repository,
             covered.push_back(&backup);
         }
     }
+    std::ranges::copy_if(archive.newer, std::back_inserter(summaries), [&](const auto& newer) {
+        return newer.archive_id == cluster.id;
+    });
     const std::vector<std::string> segments = segments_of(archive.listing);
     repository::WalCoverage coverage =
         repository::cover_wal(segments,

@@ -13,6 +13,8 @@ struct ReadArchive {
     const repository::Cluster& cluster;
     const ArchiveListing& listing; // without what is damaged
     VerifiedArchive& result;
+    // Backups that ended since the others were looked at: where WAL begins and ends on purpose.
+    const std::vector<repository::BackupSummary>& newer;
 };
 
 // Says what WAL the backups of the archive have and, unless there is but one to verify, where the

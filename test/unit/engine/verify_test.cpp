@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
 #include "unit/engine/chain_fixture.hpp"
 #include "unit/engine/verify_fixture.hpp"
 
@@ -118,6 +119,54 @@ TEST_CASE("WAL that was dropped on purpose is a gap wherever nothing else tells"
     REQUIRE(report.archives.at(0).gaps.size() == 1);
     CHECK(report.archives.at(0).gaps[0].first == first);
     CHECK(report.archives.at(0).gaps[0].last == last);
+}
+
+TEST_CASE("what other commands do while verify reads is no finding", "[engine][verify][bug-58]")
+{
+    VerifyRun run;
+    need_wal(run, 3, 5);
+    const std::string path = run.object(VerifyRun::segment(1, 5));
+    const Buffer segment = run.first.read(path);
+    const std::string pack = run.object("F/pack/000000");
+    const auto verify = [&](const std::string& at, const std::function<void()>& action) {
+        InterruptedStorage storage(*run.first.storage, at, action);
+        return engine::verify(run.options, *repository::Repository::open(storage, run.setting), {});
+    };
+
+    SECTION("a backup whose last WAL comes when the backups are listed")
+    {
+        run.first.storage->remove(path);
+        const auto report =
+            verify(repository::backup_path(kStanza), [&] { run.first.replace(path, segment); });
+        CHECK(report.findings() == 0);
+    }
+    SECTION("WAL that comes when the packs are read")
+    {
+        run.first.storage->remove(path);
+        const auto report = verify(pack, [&] { run.first.replace(path, segment); });
+        CHECK(report.findings() == 0);
+        CHECK(backup_of(report, run.full).last_wal == VerifyRun::segment(2, 6));
+    }
+    SECTION("damaged WAL does not come back with that")
+    {
+        run.first.flip(path, 500);
+        const auto report = verify(pack, [] {});
+        CHECK(backup_of(report, run.full).missing_wal.size() == 1);
+    }
+    SECTION("WAL that expire takes from between a backup and one that ends meanwhile")
+    {
+        need_wal(run, 3, 3);
+        auto next = *repository::read_summary(*run.first.repository, kStanza, run.full);
+        next.label = "20990101-000000F";
+        next.start_lsn = {(5ULL << 20U) + 0x28};
+        next.stop_lsn = {(5ULL << 20U) + 0x100};
+        const auto report = verify(pack, [&] {
+            repository::write_summary(*run.first.repository, kStanza, next);
+            run.first.storage->remove(run.object(VerifyRun::segment(1, 4)));
+        });
+        CHECK(report.findings() == 0);
+        CHECK(backup_of(report, run.full).last_wal == VerifyRun::segment(1, 3));
+    }
 }
 
 TEST_CASE("two files for one WAL segment are a finding", "[engine][verify]")
