@@ -58,10 +58,14 @@ public:
 
     VerifyReport run()
     {
-        share_ =
-            choose_share(options_, repository::read_verify_records(repository_, options_.stanza));
+        const auto records = repository::read_verify_records(repository_, options_.stanza);
+        share_ = choose_share(options_, records);
         // In this order: the WAL of a backup is there before it is complete.
         inspect_backups();
+        known_ = repository::known_damage(records, labels_);
+        if (!is_set()) {
+            known_wal_ = repository::known_damaged_wal(records);
+        }
         list_archives();
         refuse_unknown();
         report_.faults = verify_keys(repository_);
@@ -71,9 +75,10 @@ public:
         read_everything();
         list_again();
         drop_removed_backups();
-        judge_packs();
+        const repository::Damage damage = all_damage();
+        judge_packs(damage);
         for (InspectedBackup& backup : backups_) {
-            find_lost_files(repository_, options_.stanza, damage_, backup);
+            find_lost_files(repository_, options_.stanza, damage, backup);
         }
         cover_archives();
         for (InspectedBackup& backup : backups_) {
@@ -144,29 +149,6 @@ private:
         }
     }
 
-    std::vector<PackInfo> all_packs()
-    {
-        std::map<PackName, std::uint64_t> sizes;
-        for (InspectedBackup& backup : backups_) {
-            for (const PackInfo& pack : backup.packs) {
-                const auto known = sizes.emplace(pack.name, pack.size).first;
-                if (known->second != pack.size) {
-                    fail(backup,
-                         {ErrorCode::format,
-                          fmt::format("the manifest says another size of pack {} of backup {} than "
-                                      "another manifest",
-                                      pack.name.number,
-                                      pack.name.label)});
-                }
-            }
-        }
-        std::vector<PackInfo> packs;
-        for (const auto& [name, size] : sizes) {
-            packs.push_back({name, size});
-        }
-        return packs;
-    }
-
     void fail(InspectedBackup& backup, const Error& error) const
     {
         add_fault(backup,
@@ -177,7 +159,10 @@ private:
 
     void collect_claims()
     {
-        collector_.emplace(repository_, options_.stanza, all_packs(), options_.workers);
+        collector_.emplace(repository_,
+                           options_.stanza,
+                           collect_packs(options_.stanza, backups_),
+                           options_.workers);
         for (InspectedBackup& backup : backups_) {
             if (!backup.has_manifest) {
                 continue;
@@ -198,26 +183,6 @@ private:
         damage_ = std::move(collector_->damage());
     }
 
-    // The packs that are there, by name.
-    std::map<PackName, std::uint64_t> list_packs()
-    {
-        std::map<PackName, std::uint64_t> there;
-        std::set<std::string> labels;
-        for (const PackInfo& pack : collector_->claims().packs) {
-            labels.insert(pack.name.label);
-        }
-        for (const std::string& label : labels) {
-            repository_.storage().list(repository::pack_path(options_.stanza, label),
-                                       [&](const storage::EntryInfo& entry) {
-                                           if (const auto number =
-                                                   repository::parse_pack_number(entry.name)) {
-                                               there[{label, *number}] = entry.size;
-                                           }
-                                       });
-        }
-        return there;
-    }
-
     std::string path_of(const PackName& pack) const
     {
         return repository::pack_path(options_.stanza, pack.label, pack.number);
@@ -235,8 +200,8 @@ private:
     // Positions of the packs to read.
     std::vector<std::uint32_t> choose_packs()
     {
-        const auto there = list_packs();
         const std::vector<PackInfo>& packs = collector_->claims().packs;
+        const auto there = list_packs(repository_, options_.stanza, packs);
         std::vector<std::uint32_t> chosen;
         for (std::uint32_t i = 0; i < packs.size(); ++i) {
             const auto found = there.find(packs[i].name);
@@ -266,7 +231,10 @@ private:
         for (const std::uint32_t pack : chosen) {
             total += collector_->claims().packs[pack].size;
         }
-        const std::set<std::string> needed = needed_segments();
+        std::set<std::string> needed;
+        for (const Archive& archive : archives_) {
+            needed.merge(needed_segments(archive.cluster, archive.listing, backups_));
+        }
         BytesRead bytes_read;
         std::vector<ArchiveReading> readings;
         for (const Archive& archive : archives_) {
@@ -275,6 +243,7 @@ private:
                                 archive.cluster,
                                 share_,
                                 is_set() ? &needed : nullptr,
+                                known_wal_,
                                 [&](std::uint64_t bytes) { bytes_read(bytes); }});
             for (const ArchivedFile& file : archive.listing.files) {
                 total += readings.back().is_wanted(file) ? file.size : 0;
@@ -287,34 +256,10 @@ private:
             VerifiedArchive& result = report_.archives[archives_[i].result];
             verify_archive(readings[i], archives_[i].listing, result);
             record_.segments += result.checked;
+            record_.wal.insert(archives_[i].listing.damaged.begin(),
+                               archives_[i].listing.damaged.end());
         }
         report_.bytes = progress.done();
-    }
-
-    // The segments from the start to the stop of a set, as far as they are in the archive.
-    std::set<std::string> needed_segments() const
-    {
-        std::set<std::string> needed;
-        for (const Archive& archive : archives_) {
-            for (const InspectedBackup& backup : backups_) {
-                if (!backup.summary || backup.summary->archive_id != archive.cluster.id) {
-                    continue;
-                }
-                const std::uint32_t size = archive.cluster.wal_segment_size;
-                const auto first =
-                    postgres::segment_of(backup.summary->timeline, backup.summary->start_lsn, size);
-                const auto last = postgres::last_segment_before(
-                    backup.summary->timeline, backup.summary->stop_lsn, size);
-                for (const ArchivedFile& file : archive.listing.files) {
-                    const auto segment = postgres::parse_wal_segment(file.name.wal_name, size);
-                    if (segment && segment->number >= first.number &&
-                        segment->number <= last.number) {
-                        needed.insert(file.name.wal_name);
-                    }
-                }
-            }
-        }
-        return needed;
     }
 
     void read_packs(const std::vector<std::uint32_t>& chosen, const BytesRead& bytes_read)
@@ -370,50 +315,21 @@ private:
         for (Archive& archive : archives_) {
             engine::list_again(repository_, options_.stanza, archive.cluster.id, archive.listing);
         }
-        for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
-            const auto known = std::ranges::find_if(backups_, [&](const InspectedBackup& backup) {
-                return backup.result.label == label;
-            });
-            if (is_set() || (known != backups_.end() && known->summary)) {
-                continue;
-            }
-            try {
-                if (auto summary = repository::read_summary(repository_, options_.stanza, label)) {
-                    newer_.push_back(std::move(*summary));
-                }
-            } catch (const Error& error) {
-                if (!is_of_object(error.code())) {
-                    throw;
-                }
-            }
+        if (!is_set()) {
+            newer_ = newer_summaries(repository_, options_.stanza, backups_);
         }
     }
 
     // What expire has removed since the beginning is no loss.
     void drop_removed_backups()
     {
-        const auto is_removed = [&](const InspectedBackup& backup) {
-            const std::string& label = backup.result.label;
-            const storage::Storage& storage = repository_.storage();
-            const bool is_complete = backup.result.faults.empty() && backup.has_manifest;
-            const bool is_gone =
-                !storage.info(repository::summary_path(options_.stanza, label)) &&
-                (is_complete || !storage.info(repository::manifest_path(options_.stanza, label)));
-            if (is_gone && backup.result.state != BackupState::in_progress) {
-                log::warn("backup {} was removed while it was verified", label);
-                return true;
-            }
-            return false;
+        const auto is_gone = [&](const InspectedBackup& backup) {
+            return is_removed(repository_, options_.stanza, backup);
         };
-        if (std::erase_if(backups_, is_removed) == 0) {
+        if (std::erase_if(backups_, is_gone) == 0) {
             return;
         }
-        std::set<PackName> needed;
-        for (const InspectedBackup& backup : backups_) {
-            for (const PackInfo& pack : backup.packs) {
-                needed.insert(pack.name);
-            }
-        }
+        const std::set<PackName> needed = needed_packs();
         repository::Damage left;
         for (const auto& [pack, places] : damage_.places()) {
             for (const DamagedPlace& place : places) {
@@ -425,10 +341,38 @@ private:
         damage_ = std::move(left);
     }
 
-    // Damage becomes faults of the backup that the pack belongs to.
-    void judge_packs()
+    std::set<PackName> needed_packs() const
     {
-        for (const auto& [pack, places] : damage_.places()) {
+        std::set<PackName> needed;
+        for (const InspectedBackup& backup : backups_) {
+            for (const PackInfo& pack : backup.packs) {
+                needed.insert(pack.name);
+            }
+        }
+        return needed;
+    }
+
+    // With what earlier runs found in packs that this one has not read.
+    repository::Damage all_damage() const
+    {
+        repository::Damage all = damage_;
+        const std::set<PackName> needed = needed_packs();
+        for (const auto& [pack, places] : known_.places()) {
+            if (is_set() || record_.packs.contains(pack) || !needed.contains(pack)) {
+                continue;
+            }
+            for (DamagedPlace place : places) {
+                place.problem += known_since(place.since);
+                all.add(std::move(place));
+            }
+        }
+        return all;
+    }
+
+    // Damage becomes faults of the backup that the pack belongs to.
+    void judge_packs(const repository::Damage& damage)
+    {
+        for (const auto& [pack, places] : damage.places()) {
             const auto owner = std::ranges::find_if(backups_, [&](const InspectedBackup& backup) {
                 return backup.result.label == pack.label;
             });
@@ -500,6 +444,8 @@ private:
     VerifyReport report_;
     repository::VerifyRecord record_;
     HashShare share_;
+    repository::Damage known_; // from the records of earlier runs, as is the next
+    std::map<std::string, repository::DamagedWal> known_wal_;
     std::vector<Archive> archives_;
     std::vector<std::string> labels_; // of all backups when it began
     std::vector<InspectedBackup> backups_;

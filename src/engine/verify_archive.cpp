@@ -3,7 +3,6 @@
 
 #include "engine/verify_pack.hpp"
 
-#include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
@@ -28,7 +27,7 @@ std::string path_of(const std::string& stanza, repository::ArchiveId id, const A
 }
 
 // What became of a file.
-enum class Outcome : std::uint8_t { unread, valid, gone, damaged };
+enum class Outcome : std::uint8_t { unread, valid, gone, damaged, known };
 
 // Of two objects for one WAL file nobody can say which is right.
 void find_duplicates(const std::string& stanza,
@@ -44,6 +43,16 @@ void find_duplicates(const std::string& stanza,
                  fmt::format("the archive has different files '{}'", file.name.wal_name)});
         }
     }
+}
+
+void take_known(const std::pair<const std::string, repository::DamagedWal>& known,
+                ArchiveListing& listing,
+                VerifiedArchive& result)
+{
+    const auto& [path, damage] = known;
+    listing.known.insert(path);
+    result.faults.push_back(
+        {FaultKind::checksum, path, damage.problem + known_since(damage.since)});
 }
 
 void take_outcomes(const std::vector<Outcome>& outcomes,
@@ -84,11 +93,12 @@ void verify_documents(const repository::Repository& repository,
 
 bool HashShare::has(std::string_view path) const noexcept
 {
-    if (from == to) {
-        return true;
-    }
-    const std::uint64_t hash = codec::xxh3_64(as_bytes(path));
-    return from < to ? hash >= from && hash < to : hash >= from || hash < to;
+    return repository::is_in_share(from, to, path);
+}
+
+std::string known_since(UnixSeconds since)
+{
+    return fmt::format(" (known since {})", format_local_time(since));
 }
 
 FaultKind kind_of(ErrorCode code) noexcept
@@ -140,7 +150,8 @@ void list_again(const repository::Repository& repository,
 {
     ArchiveListing now = list_archive(repository, stanza, id);
     std::erase_if(now.files, [&](const ArchivedFile& file) {
-        return listing.damaged.contains(path_of(stanza, id, file));
+        const std::string path = path_of(stanza, id, file);
+        return listing.damaged.contains(path) || listing.known.contains(path);
     });
     listing.files = std::move(now.files);
 }
@@ -166,10 +177,15 @@ void verify_archive(const ArchiveReading& reading, ArchiveListing& listing, Veri
     parallel_for_each(reading.options.workers, listing.files.size(), [&](std::size_t i) {
         check_cancelled();
         const ArchivedFile& file = listing.files[i];
+        const std::string path = path_of(stanza, reading.cluster.id, file);
         if (!reading.is_wanted(file)) {
+            if (const auto known = reading.known.find(path); known != reading.known.end()) {
+                outcomes[i] = Outcome::known;
+                const std::lock_guard lock(result_mutex);
+                take_known(*known, listing, result);
+            }
             return;
         }
-        const std::string path = path_of(stanza, reading.cluster.id, file);
         try {
             repository::check_wal(repository, stanza, reading.cluster, file.name);
             outcomes[i] = Outcome::valid;

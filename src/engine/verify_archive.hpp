@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgstrata/engine/verify.hpp"
+#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_coverage.hpp"
 
 #include <functional>
@@ -31,6 +32,7 @@ struct ArchiveListing {
     std::vector<std::string> documents;         // paths of the records of dropped WAL
     std::vector<std::string> strangers;         // paths of what is none of the archive's
     std::map<std::string, std::string> damaged; // what is wrong with files that left, by path
+    std::set<std::string> known; // paths of files that left since an earlier run found them damaged
 };
 ArchiveListing list_archive(const repository::Repository& repository,
                             const std::string& stanza,
@@ -42,6 +44,9 @@ void list_again(const repository::Repository& repository,
                 repository::ArchiveId id,
                 ArchiveListing& listing);
 
+// " (known since TIME)"
+std::string known_since(UnixSeconds since);
+
 // Fault kind by the code of an error.
 FaultKind kind_of(ErrorCode code) noexcept;
 
@@ -52,6 +57,7 @@ struct ArchiveReading {
     const repository::Cluster& cluster;
     HashShare share;
     const std::set<std::string>* only; // segments that are read, by name; null for all
+    const std::map<std::string, repository::DamagedWal>& known; // damage that earlier runs found
     std::function<void(std::uint64_t)> bytes_read;
 
     bool is_wanted(const ArchivedFile& file) const;
@@ -59,7 +65,8 @@ struct ArchiveReading {
 
 // Reads files of an archive with all workers. Files that were removed since they were listed leave
 // the listing with a WARN, whether anything needs them is for the coverage to say; damaged ones
-// leave it too, and are faults. Strangers are passed over with a WARN.
+// leave it too, and are faults; so are those that are not read and known to be damaged. Strangers
+// are passed over with a WARN.
 void verify_archive(const ArchiveReading& reading,
                     ArchiveListing& listing,
                     VerifiedArchive& result);

@@ -14,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace pgstrata::engine {
@@ -202,6 +203,73 @@ std::optional<InspectedBackup> inspect_backup(const repository::Repository& repo
     inspect_manifest(repository, stanza, backup);
     inspect_references(repository, stanza, backup);
     return backup;
+}
+
+std::vector<repository::PackInfo> collect_packs(const std::string& stanza,
+                                                std::vector<InspectedBackup>& backups)
+{
+    std::map<repository::PackName, std::uint64_t> sizes;
+    for (InspectedBackup& backup : backups) {
+        for (const repository::PackInfo& pack : backup.packs) {
+            const auto known = sizes.emplace(pack.name, pack.size).first;
+            if (known->second != pack.size) {
+                add_fault(backup,
+                          FaultKind::other,
+                          repository::manifest_path(stanza, backup.result.label),
+                          fmt::format("the manifest says another size of pack {} of backup {} than "
+                                      "another manifest",
+                                      pack.name.number,
+                                      pack.name.label));
+            }
+        }
+    }
+    std::vector<repository::PackInfo> packs;
+    for (const auto& [name, size] : sizes) {
+        packs.push_back({name, size});
+    }
+    return packs;
+}
+
+bool is_removed(const repository::Repository& repository,
+                const std::string& stanza,
+                const InspectedBackup& backup)
+{
+    const std::string& label = backup.result.label;
+    const storage::Storage& storage = repository.storage();
+    const bool is_complete = backup.result.faults.empty() && backup.has_manifest;
+    const bool is_gone = !storage.info(repository::summary_path(stanza, label)) &&
+                         (is_complete || !storage.info(repository::manifest_path(stanza, label)));
+    if (!is_gone || backup.result.state == BackupState::in_progress) {
+        return false;
+    }
+    log::warn("backup {} was removed while it was verified", label);
+    return true;
+}
+
+std::vector<repository::BackupSummary> newer_summaries(const repository::Repository& repository,
+                                                       const std::string& stanza,
+                                                       const std::vector<InspectedBackup>& backups)
+{
+    std::set<std::string> known;
+    for (const InspectedBackup& backup : backups) {
+        if (backup.summary) {
+            known.insert(backup.result.label);
+        }
+    }
+    std::vector<repository::BackupSummary> newer;
+    for (const std::string& label : repository::list_labels(repository, stanza)) {
+        if (known.contains(label)) {
+            continue;
+        }
+        try {
+            if (auto summary = repository::read_summary(repository, stanza, label)) {
+                newer.push_back(std::move(*summary));
+            }
+        } catch (const Error& error) {
+            rethrow_unless_damage(error);
+        }
+    }
+    return newer;
 }
 
 void find_lost_files(const repository::Repository& repository,

@@ -28,6 +28,20 @@ std::optional<InspectedBackup> inspect_backup(const repository::Repository& repo
                                               const std::string& stanza,
                                               const std::string& label);
 
+// The packs of all backups, ascending; that manifests differ about one is a fault.
+std::vector<repository::PackInfo> collect_packs(const std::string& stanza,
+                                                std::vector<InspectedBackup>& backups);
+
+// Whether the backup was removed since it was inspected, which a WARN says.
+bool is_removed(const repository::Repository& repository,
+                const std::string& stanza,
+                const InspectedBackup& backup);
+
+// The summaries of complete backups that are none of `backups`, or were not complete then.
+std::vector<repository::BackupSummary> newer_summaries(const repository::Repository& repository,
+                                                       const std::string& stanza,
+                                                       const std::vector<InspectedBackup>& backups);
+
 // Puts the files that damage hits into the result.
 void find_lost_files(const repository::Repository& repository,
                      const std::string& stanza,

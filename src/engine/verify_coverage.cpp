@@ -109,6 +109,29 @@ std::vector<repository::WalRange> unite(std::vector<repository::WalRange> ranges
 
 } // namespace
 
+std::set<std::string> needed_segments(const repository::Cluster& cluster,
+                                      const ArchiveListing& listing,
+                                      const std::vector<InspectedBackup>& backups)
+{
+    std::set<std::string> needed;
+    const std::uint32_t size = cluster.wal_segment_size;
+    for (const InspectedBackup& backup : backups) {
+        if (!backup.summary || backup.summary->archive_id != cluster.id) {
+            continue;
+        }
+        const repository::BackupSummary& summary = *backup.summary;
+        const auto first = postgres::segment_of(summary.timeline, summary.start_lsn, size);
+        const auto last = postgres::last_segment_before(summary.timeline, summary.stop_lsn, size);
+        for (const ArchivedFile& file : listing.files) {
+            const auto segment = postgres::parse_wal_segment(file.name.wal_name, size);
+            if (segment && segment->number >= first.number && segment->number <= last.number) {
+                needed.insert(file.name.wal_name);
+            }
+        }
+    }
+    return needed;
+}
+
 void cover_archive(const repository::Repository& repository,
                    const VerifyOptions& options,
                    const ReadArchive& archive,

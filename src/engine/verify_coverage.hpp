@@ -4,6 +4,8 @@
 #include "engine/verify_archive.hpp"
 #include "engine/verify_backup.hpp"
 
+#include <set>
+#include <string>
 #include <vector>
 
 namespace pgstrata::engine {
@@ -16,6 +18,11 @@ struct ReadArchive {
     // Backups that ended since the others were looked at: where WAL begins and ends on purpose.
     const std::vector<repository::BackupSummary>& newer;
 };
+
+// The segments from the start to the stop of each backup, as far as they are in the archive.
+std::set<std::string> needed_segments(const repository::Cluster& cluster,
+                                      const ArchiveListing& listing,
+                                      const std::vector<InspectedBackup>& backups);
 
 // Says what WAL the backups of the archive have and, unless there is but one to verify, where the
 // archive has gaps, WAL that was dropped on purpose included. Of a segment that is there twice

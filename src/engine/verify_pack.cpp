@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 
 namespace pgstrata::engine {
@@ -282,6 +283,27 @@ bool is_damage(ErrorCode code) noexcept
 bool is_of_object(ErrorCode code) noexcept
 {
     return is_damage(code) || code == ErrorCode::file_missing || code == ErrorCode::file_read;
+}
+
+std::map<repository::PackName, std::uint64_t>
+list_packs(const repository::Repository& repository,
+           const std::string& stanza,
+           const std::vector<repository::PackInfo>& packs)
+{
+    std::map<repository::PackName, std::uint64_t> there;
+    std::set<std::string> labels;
+    for (const repository::PackInfo& pack : packs) {
+        labels.insert(pack.name.label);
+    }
+    for (const std::string& label : labels) {
+        repository.storage().list(
+            repository::pack_path(stanza, label), [&](const storage::EntryInfo& entry) {
+                if (const auto number = repository::parse_pack_number(entry.name)) {
+                    there[{label, *number}] = entry.size;
+                }
+            });
+    }
+    return there;
 }
 
 PackChecker::PackChecker(const repository::Repository& repository,

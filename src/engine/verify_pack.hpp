@@ -4,6 +4,7 @@
 #include "engine/verify_claims.hpp"
 
 #include <functional>
+#include <map>
 #include <vector>
 
 namespace pgstrata::engine {
@@ -40,6 +41,12 @@ private:
     PackScope scope_;
     const BytesRead& bytes_read_;
 };
+
+// Which of the packs, and others of their backups, are there, with their sizes.
+std::map<repository::PackName, std::uint64_t>
+list_packs(const repository::Repository& repository,
+           const std::string& stanza,
+           const std::vector<repository::PackInfo>& packs);
 
 // Whether an error says that bytes in the repository are wrong, and not that they cannot be had.
 bool is_damage(ErrorCode code) noexcept;

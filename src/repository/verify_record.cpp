@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/verify_record.hpp"
 
+#include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/document.hpp"
 #include "pgstrata/repository/layout.hpp"
@@ -15,6 +16,8 @@ namespace {
 
 // More than any repository has; bounds what a record may allocate.
 constexpr std::uint64_t kMostPacks = 1U << 22U;
+// Damaged WAL files that a record names: it must not grow with an archive that is damaged all over.
+constexpr std::size_t kMostWal = 1000;
 
 [[noreturn]] void raise_invalid(const std::string& path, std::string_view member)
 {
@@ -126,6 +129,36 @@ Damage decode_damage(const nlohmann::json& document, const std::string& path)
     return damage;
 }
 
+nlohmann::json encode_wal(const std::map<std::string, std::string>& wal)
+{
+    auto encoded = nlohmann::json::array();
+    for (const auto& [object, problem] : wal) {
+        if (encoded.size() == kMostWal) {
+            break;
+        }
+        encoded.push_back({{"object", object}, {"problem", problem}});
+    }
+    return encoded;
+}
+
+// Records of earlier versions have none.
+std::map<std::string, std::string> decode_wal(const nlohmann::json& document,
+                                              const std::string& path)
+{
+    const auto member = document.find("wal");
+    std::map<std::string, std::string> wal;
+    if (member == document.end()) {
+        return wal;
+    }
+    if (!member->is_array() || member->size() > kMostWal) {
+        raise_invalid(path, "wal");
+    }
+    for (const nlohmann::json& one : *member) {
+        wal.emplace(document_text(one, "object", path), document_text(one, "problem", path));
+    }
+    return wal;
+}
+
 nlohmann::json to_json(const VerifyRecord& record)
 {
     return {{"format", kRepositoryFormat},
@@ -139,7 +172,8 @@ nlohmann::json to_json(const VerifyRecord& record)
             {"pack-bytes", record.pack_bytes},
             {"segments", record.segments},
             {"findings", record.findings},
-            {"damage", encode_damage(record.damage)}};
+            {"damage", encode_damage(record.damage)},
+            {"wal", encode_wal(record.wal)}};
 }
 
 VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
@@ -159,6 +193,7 @@ VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
     record.segments = document_number(document, "segments", path);
     record.findings = document_number(document, "findings", path);
     record.damage = decode_damage(document, path);
+    record.wal = decode_wal(document, path);
     return record;
 }
 
@@ -179,7 +214,22 @@ bool is_there(const PackName& pack, const std::vector<std::string>& labels)
     return std::ranges::binary_search(labels, pack.label);
 }
 
+// Whether the run has read a WAL file, wherever it is.
+bool has_read(const VerifyRecord& record, std::string_view path)
+{
+    return record.set.empty() && is_in_share(record.from, record.to, path);
+}
+
 } // namespace
+
+bool is_in_share(std::uint64_t from, std::uint64_t to, std::string_view path) noexcept
+{
+    if (from == to) {
+        return true;
+    }
+    const std::uint64_t hash = codec::xxh3_64(as_bytes(path));
+    return from < to ? hash >= from && hash < to : hash >= from || hash < to;
+}
 
 void write_verify_record(const Repository& repository,
                          std::string_view stanza,
@@ -222,11 +272,24 @@ Damage known_damage(const std::vector<VerifyRecord>& records,
             known.clear(pack);
         }
         for (const auto& [pack, places] : record.damage.places()) {
-            for (const DamagedPlace& place : places) {
+            for (DamagedPlace place : places) {
                 if (is_there(pack, labels)) {
-                    known.add(place);
+                    place.since = record.start;
+                    known.add(std::move(place));
                 }
             }
+        }
+    }
+    return known;
+}
+
+std::map<std::string, DamagedWal> known_damaged_wal(const std::vector<VerifyRecord>& records)
+{
+    std::map<std::string, DamagedWal> known;
+    for (const VerifyRecord& record : records) {
+        std::erase_if(known, [&](const auto& one) { return has_read(record, one.first); });
+        for (const auto& [path, problem] : record.wal) {
+            known.try_emplace(path, DamagedWal{problem, record.start});
         }
     }
     return known;
@@ -257,20 +320,28 @@ std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                       const std::vector<std::string>& labels)
 {
     std::set<PackName> later;
+    std::vector<const VerifyRecord*> later_runs;
     bool has_cursor = false;
     std::vector<unsigned> useless;
     for (auto record = records.rbegin(); record != records.rend(); ++record) {
         const auto is_told = [&](const PackName& pack) {
             return later.contains(pack) || !is_there(pack, labels);
         };
+        const auto is_read_again = [&](const auto& wal) {
+            return std::ranges::any_of(later_runs, [&](const VerifyRecord* later_run) {
+                return has_read(*later_run, wal.first);
+            });
+        };
         const bool is_cursor = record->set.empty() && !has_cursor;
         has_cursor = has_cursor || record->set.empty();
         if (!is_cursor && std::ranges::all_of(record->packs, is_told) &&
+            std::ranges::all_of(record->wal, is_read_again) &&
             std::ranges::all_of(record->damage.places(),
                                 [&](const auto& place) { return is_told(place.first); })) {
             useless.push_back(record->number);
         }
         later.insert(record->packs.begin(), record->packs.end());
+        later_runs.push_back(&*record);
     }
     return useless;
 }

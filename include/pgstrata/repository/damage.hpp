@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgstrata/repository/pack.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <cstdint>
 #include <limits>
@@ -23,6 +24,7 @@ struct DamagedPlace {
     std::uint32_t position = 0;
     std::uint32_t size = kAll;
     std::string problem;
+    UnixSeconds since = 0; // when the run of verify began that found it; 0 unless from a record
 };
 
 // What of a repository's packs is known to be damaged. Not for several threads at once.

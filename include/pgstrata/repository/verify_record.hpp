@@ -5,6 +5,7 @@
 #include "pgstrata/util/time.hpp"
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -29,7 +30,13 @@ struct VerifyRecord {
     std::uint64_t segments = 0;   // WAL files that were read
     std::uint64_t findings = 0;
     Damage damage; // in packs
+    // WAL files that were found damaged, by the path of the object, and what is wrong with them; of
+    // very many only the first.
+    std::map<std::string, std::string> wal;
 };
+
+// Whether a run that reads the share from `from` to before `to` reads the object with that path.
+bool is_in_share(std::uint64_t from, std::uint64_t to, std::string_view path) noexcept;
 
 // Durable, and the newest.
 void write_verify_record(const Repository& repository,
@@ -43,6 +50,14 @@ std::vector<VerifyRecord> read_verify_records(const Repository& repository,
 // about it. Packs of labels that are not among `labels` (ascending) are gone and do not count.
 Damage known_damage(const std::vector<VerifyRecord>& records,
                     const std::vector<std::string>& labels);
+// A WAL file in an archive that an earlier run found damaged.
+struct DamagedWal {
+    std::string problem;
+    UnixSeconds since = 0; // when that run began
+};
+// The same of WAL files, by path: a later run over all backups whose share has the path has read
+// it, if it is there.
+std::map<std::string, DamagedWal> known_damaged_wal(const std::vector<VerifyRecord>& records);
 // Bytes of `packs` (ascending by name) that runs since `since` have read.
 std::uint64_t verified_bytes(const std::vector<VerifyRecord>& records,
                              UnixSeconds since,

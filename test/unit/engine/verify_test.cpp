@@ -247,6 +247,56 @@ TEST_CASE("shares of a repository come round to all of it", "[engine][verify]")
     CHECK(count == read.size());
 }
 
+TEST_CASE("samples do not forget the damage that an earlier one found", "[engine][verify][bug-58]")
+{
+    VerifyRun run;
+    need_wal(run, 4, 4);
+    const std::string path = GENERATE("F/pack/000001", "000000010000000000000004");
+    const std::string object = run.object(path);
+    const bool is_pack = path.starts_with("F/pack");
+    run.first.flip(object, 200);
+    run.options.sample = 20;
+    const auto problem_of = [&](const engine::VerifyReport& report) {
+        const auto faults = all_faults(report);
+        const auto fault = std::ranges::find(faults, object, &engine::VerifyFault::object);
+        return fault == faults.end() ? std::string() : fault->problem;
+    };
+    int day = 1;
+    while (problem_of(run.verify()).empty()) {
+        REQUIRE(++day <= 5);
+    }
+
+    run.first.flip(object, 200); // sound again, but nobody knows
+    int known = 0;
+    for (day = 1; day <= 4; ++day) {
+        const auto report = run.verify();
+        const bool is_known = problem_of(report).find("(known since ") != std::string::npos;
+        known += is_known ? 1 : 0;
+        CHECK(report.findings() >= (is_known ? 2 : 0));
+        CHECK(backup_of(report, run.full).is_restorable == !is_known);
+        CHECK(backup_of(report, run.full).missing_wal.empty() == (is_pack || !is_known));
+        CHECK(report.archives.at(0).checked == report.archives.at(0).valid);
+    }
+    CHECK(known == 4);
+    const auto again = run.verify(); // its share once more
+    CHECK(again.findings() == 0);
+    CHECK(backup_of(again, run.full).is_restorable);
+    CHECK(run.verify().findings() == 0);
+}
+
+TEST_CASE("what is known of a pack does not count for a run that reads it", "[engine][verify]")
+{
+    VerifyRun run;
+    const std::string object = run.object(GENERATE("F/pack/000001", "000000010000000000000004"));
+    run.first.flip(object, 200);
+    REQUIRE(run.verify().findings() != 0);
+    run.first.flip(object, 200);
+
+    run.options.label = GENERATE(false, true) ? std::string() : run.full;
+
+    CHECK(run.verify().findings() == 0);
+}
+
 TEST_CASE("what verify finds is known until a later run finds it sound", "[engine][verify]")
 {
     VerifyRun run;

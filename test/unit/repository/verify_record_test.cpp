@@ -94,6 +94,7 @@ TEST_CASE("a record of verify is read as it was written", "[repository][verify]"
     page.position = 8192;
     page.size = 8192;
     one.damage.add(page);
+    one.wal = {{"archive/demo/15-1/x", "torn"}};
 
     write_verify_record(*memory, kStanza, one);
     write_verify_record(*memory, kStanza, record(0, {}));
@@ -116,6 +117,7 @@ TEST_CASE("a record of verify is read as it was written", "[repository][verify]"
     CHECK(read[0].damage.hits({kOld, 1}, extent(64, 8192, 1)));
     CHECK_FALSE(read[0].damage.hits({kOld, 1}, extent(64, 0, 8192)));
     CHECK(read[0].damage.places().at({kNew, 7}).at(0).problem == "gone");
+    CHECK(read[0].wal == one.wal);
 }
 
 TEST_CASE("a record of verify that is out of bounds is passed over", "[repository][verify]")
@@ -155,6 +157,68 @@ TEST_CASE("a later run over a pack is all that counts of it", "[repository][veri
         known_damage({first, record(2, {{kOld, 0}}, {place(kOld, 0, 99)})}, labels);
     CHECK(again.hits({kOld, 0}, extent(99, 0, 1)));
     CHECK_FALSE(again.hits({kOld, 0}, extent(64, 0, 1)));
+}
+
+TEST_CASE("a record of verify of before WAL was noted in it is read", "[repository][verify]")
+{
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {{kOld, 1}}));
+    nlohmann::json document = memory.repository->read_document(verify_path(kStanza, 1));
+    document.erase("checksum");
+    document.erase("wal");
+    memory.repository->write_document(
+        verify_path(kStanza, 1), document, storage::WriteMode::replace);
+
+    CHECK(read_verify_records(*memory, kStanza).size() == 1);
+}
+
+TEST_CASE("of WAL that is damaged all over a record names only the first", "[repository][verify]")
+{
+    MemoryRepository memory;
+    VerifyRecord one = record(0, {});
+    for (int i = 0; i < 3000; ++i) {
+        one.wal.emplace(fmt::format("archive/demo/15-1/{:04}", i), "torn");
+    }
+    write_verify_record(*memory, kStanza, one);
+
+    const auto read = read_verify_records(*memory, kStanza);
+    REQUIRE(read.size() == 1);
+    CHECK(read[0].wal.size() == 1000);
+    CHECK(read[0].wal.contains("archive/demo/15-1/0000"));
+}
+
+TEST_CASE("damage is known since the run that found it", "[repository][verify]")
+{
+    const Damage known = known_damage(
+        {record(1, {{kOld, 0}}, {place(kOld, 0, 64)}), record(2, {}, {place(kOld, 0, 64)})},
+        {kOld});
+
+    CHECK(known.places().at({kOld, 0}).at(0).since == 100);
+}
+
+TEST_CASE("damaged WAL is known until a run over all backups has read its share",
+          "[repository][verify]")
+{
+    const std::string path = "archive/demo/15-1/x";
+    VerifyRecord first = record(1, {});
+    first.wal = {{path, "torn"}};
+    VerifyRecord set = record(2, {});
+    set.set = kOld;
+    VerifyRecord share = record(3, {});
+    const std::uint64_t hash = codec::xxh3_64(as_bytes(path));
+    share.from = hash;
+    share.to = hash + 1;
+    VerifyRecord other = record(4, {});
+    other.from = hash + 1;
+    other.to = hash;
+
+    CHECK(known_damaged_wal({first}).at(path).problem == "torn");
+    CHECK(known_damaged_wal({first, set, other}).at(path).since == 100);
+    CHECK(known_damaged_wal({first, share}).empty());
+    CHECK(known_damaged_wal({first, record(2, {})}).empty());
+    const std::vector<unsigned> none;
+    CHECK(useless_records({first, other}, {}) == none);
+    CHECK(useless_records({first, share}, {}) == std::vector<unsigned>{1});
 }
 
 TEST_CASE("the share that was verified since a time is told in bytes", "[repository][verify]")
