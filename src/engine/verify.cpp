@@ -373,9 +373,10 @@ private:
     void judge_packs(const repository::Damage& damage)
     {
         for (const auto& [pack, places] : damage.places()) {
-            const auto owner = std::ranges::find_if(backups_, [&](const InspectedBackup& backup) {
-                return backup.result.label == pack.label;
-            });
+            const auto owner = std::ranges::find(
+                backups_, pack.label, [](const InspectedBackup& backup) -> const std::string& {
+                    return backup.result.label;
+                });
             const auto kind = kinds_.find(pack);
             for (const DamagedPlace& place : places) {
                 VerifyFault fault{kind == kinds_.end() ? FaultKind::checksum : kind->second,

@@ -214,6 +214,14 @@ bool is_there(const PackName& pack, const std::vector<std::string>& labels)
     return std::ranges::binary_search(labels, pack.label);
 }
 
+void add_places(const std::vector<DamagedPlace>& places, UnixSeconds since, Damage& known)
+{
+    for (DamagedPlace place : places) {
+        place.since = since;
+        known.add(std::move(place));
+    }
+}
+
 // Whether the run has read a WAL file, wherever it is.
 bool has_read(const VerifyRecord& record, std::string_view path)
 {
@@ -272,11 +280,8 @@ Damage known_damage(const std::vector<VerifyRecord>& records,
             known.clear(pack);
         }
         for (const auto& [pack, places] : record.damage.places()) {
-            for (DamagedPlace place : places) {
-                if (is_there(pack, labels)) {
-                    place.since = record.start;
-                    known.add(std::move(place));
-                }
+            if (is_there(pack, labels)) {
+                add_places(places, record.start, known);
             }
         }
     }
