@@ -8,6 +8,7 @@
 #include "pgstrata/util/path.hpp"
 
 #include <algorithm>
+#include <span>
 
 namespace pgstrata::engine {
 
@@ -27,6 +28,22 @@ void check_not_in_progress(const repository::Repository& repository,
                 fmt::format("if its host has died, the lease in '{}' runs out after {} s",
                             repository::lease_path(stanza, label),
                             repository::kLeaseLifeSeconds));
+}
+
+// What a process that was stopped for a long time may still remove of what is no longer its own;
+// stores remove up to so many objects with one request.
+constexpr std::size_t kRemovedAtOnce = 1000;
+
+void check_held(const repository::Lease& held, std::string_view stanza, std::string_view label)
+{
+    if (!held.is_held()) {
+        throw Error(ErrorCode::lock_acquire,
+                    fmt::format("backup '{}' of stanza '{}' was taken over by somebody else while "
+                                "it was removed",
+                                label,
+                                stanza),
+                    "was this process stopped for a long time?");
+    }
 }
 
 // Whether there is anything but a summary.
@@ -176,9 +193,17 @@ void remove_incomplete_backup(const repository::Repository& repository,
             paths.push_back(entry.name);
         }
     });
+    check_held(held, stanza, label);
     // A summary whose writing failed may be there all the same; without it nothing is listed.
     storage.remove(repository::summary_path(stanza, label));
-    storage.remove_all(paths);
+    // Without its journals it would look as if it had lost its summary.
+    storage.remove(repository::manifest_path(stanza, label));
+    for (std::span<const std::string> left = paths; !left.empty();) {
+        const auto batch = left.first(std::min(left.size(), kRemovedAtOnce));
+        check_held(held, stanza, label);
+        storage.remove_all(batch);
+        left = left.subspan(batch.size());
+    }
     storage.remove_directory(repository::pack_path(stanza, label));
     storage.remove_directory(repository::journal_path(stanza, label));
     storage.remove_directory(repository::notes_path(stanza, label));
@@ -196,6 +221,10 @@ void collect_abandoned_backups(const repository::Repository& repository,
     }
     const NeededBackups needed = NeededBackups::read(repository, stanza);
     for (const auto& [label, last_turn] : abandoned) {
+        if (has_lost_summary(repository, stanza, label)) {
+            warn_of_lost_summary(stanza, label);
+            continue;
+        }
         const std::string need = needed.find_need(label);
         if (!need.empty()) {
             log::warn("what is left of backup {} stays, because {}", label, need);

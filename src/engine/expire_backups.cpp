@@ -85,6 +85,19 @@ private:
         }
     }
 
+    // When what builds on it is gone. If this is cut off, it tells that the summary was removed and
+    // not lost.
+    void write_record_of_unreadable(const std::string& label) const
+    {
+        repository::BackupSummary backup;
+        const auto parsed = repository::parse_backup_label(label);
+        backup.label = label;
+        backup.type = parsed->type;
+        backup.start_time = parsed->time;
+        backup.stop_time = parsed->time;
+        repository::write_history(repository_, options_.stanza, backup);
+    }
+
     std::string summary_path(const std::string& label) const
     {
         return repository::summary_path(options_.stanza, label);
@@ -95,9 +108,27 @@ private:
         storage::Storage& storage = repository_.storage();
         for (const std::string& label : plan_.removals) {
             check_cancelled();
+            if (contains(found_.catalog.unreadable, label)) {
+                write_record_of_unreadable(label);
+            }
             turns_[label] = repository::find_lease_turn(repository_, options_.stanza, label);
-            summaries_[label] = storage::read_file(storage, summary_path(label), kSummaryLimit);
-            storage.remove(summary_path(label));
+            if (auto summary = read_file_if_there(summary_path(label))) {
+                summaries_[label] = std::move(*summary);
+                storage.remove(summary_path(label));
+            }
+        }
+    }
+
+    // Another host may have removed it, or it was lost.
+    std::optional<Buffer> read_file_if_there(const std::string& path) const
+    {
+        try {
+            return storage::read_file(repository_.storage(), path, kSummaryLimit);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::file_missing) {
+                throw;
+            }
+            return std::nullopt;
         }
     }
 
@@ -134,8 +165,12 @@ private:
             log::warn("repo{}: backup {} is not expired: a backup that may build on it has begun",
                       options_.repo_index,
                       label);
-            storage::write_file(
-                repository_.storage(), summary_path(label), summaries_.at(label).view());
+            if (const auto summary = summaries_.find(label); summary != summaries_.end()) {
+                storage::write_file(
+                    repository_.storage(), summary_path(label), summary->second.view());
+            }
+            // Should it lose its summary one day, nobody has removed it.
+            repository_.storage().remove(repository::history_path(options_.stanza, label));
         }
     }
 
@@ -264,7 +299,12 @@ void remove_history(const ExpireOptions& options,
     if (!plan.history_before) {
         return;
     }
-    const std::vector<std::string> left = labels_left(found, plan);
+    // What is still there needs it too, if only to be told from what has lost its summary.
+    std::vector<std::string> left = labels_left(found, plan);
+    if (!options.is_dry_run) {
+        std::ranges::copy(repository::list_labels(repository, options.stanza),
+                          std::back_inserter(left));
+    }
     std::vector<std::string> paths;
     for (const std::string& label : repository::list_history(repository, options.stanza)) {
         const auto parsed = repository::parse_backup_label(label);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/expire_catalog.hpp"
 
+#include "engine/needed_backups.hpp"
+
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -69,6 +71,11 @@ private:
             }
             // It may have been completed, and its lease removed, between the two looks.
             if (!has_summary(label)) {
+                if (has_lost_summary(repository_, stanza_, label)) {
+                    warn_of_lost_summary(stanza_, label);
+                    found_.catalog.unreadable.push_back(label);
+                    return;
+                }
                 found_.dead.push_back({label, last_turn});
                 return;
             }

@@ -32,8 +32,8 @@ std::string find_candidate(const repository::Repository& repository,
     const auto label = repository::parse_backup_label(*newest);
     const auto prior = repository::parse_backup_label(wanted.prior);
     const bool is_wanted = label->type == wanted.type && (!prior || label->full == prior->full);
-    const bool can_be_changed =
-        is_wanted && NeededBackups::read(repository, stanza).find_need(*newest).empty();
+    const bool can_be_changed = is_wanted && !has_lost_summary(repository, stanza, *newest) &&
+                                NeededBackups::read(repository, stanza).find_need(*newest).empty();
     return can_be_changed ? *newest : std::string();
 }
 

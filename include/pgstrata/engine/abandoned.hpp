@@ -38,7 +38,7 @@ void check_no_backup_in_progress(const repository::Repository& repository,
 // Throws Error(lock_acquire) when another backup of the stanza holds a fresh lease; removes what
 // backups that died have left behind (directories without backup.json whose lease has run out or
 // whose process is gone), but for the one labelled `spared` and what a complete backup builds on or
-// one that cannot be read may build on: of that a WARN tells.
+// one that cannot be read may build on, and what has lost its summary: of these a WARN tells.
 void collect_abandoned_backups(const repository::Repository& repository,
                                const std::string& stanza,
                                std::string_view spared = {});
@@ -52,7 +52,8 @@ std::unique_ptr<repository::Lease> claim_next_turn(const repository::Repository&
                                                    const std::string& label,
                                                    std::optional<unsigned> last_turn);
 
-// Removes an incomplete backup whose lease the caller holds, and that last.
+// Removes an incomplete backup whose lease the caller holds, and that last. Throws
+// Error(lock_acquire) when the lease is lost meanwhile.
 void remove_incomplete_backup(const repository::Repository& repository,
                               std::string_view stanza,
                               std::string_view label,

@@ -72,7 +72,7 @@ TEST_CASE("a dry run says the same and changes nothing", "[engine][expire]")
     site.builder.upgrade();
     site.builder.add("F3", 0.5);
     site.write(50);
-    site.write_bytes("20200101-000000F"); // aborted
+    site.put(pack_path(kStanza, "20200101-000000F", 0)); // aborted
     write_history(*site.memory, kStanza, site.builder.at("F3"));
     const auto before = site.objects();
     ExpireOptions options = site.options(keep_fulls(1));
@@ -294,13 +294,89 @@ TEST_CASE("what a complete backup builds on is not taken for garbage", "[engine]
     ExpireFixture site;
     site.builder.add_all("FIF");
     site.write(40);
-    site.memory.storage->remove(summary_path(kStanza, site.builder.label("F1")));
-    site.memory.storage->remove(summary_path(kStanza, site.builder.label("F2")));
+    // As a removal that was cut off leaves them.
+    for (const auto* name : {"F1", "F2"}) {
+        write_history(*site.memory, kStanza, site.builder.at(name));
+        site.memory.storage->remove(summary_path(kStanza, site.builder.label(name)));
+    }
     const WarningLog log;
     expire(site.options(keep_fulls(1)), *site.memory);
     CHECK(site.files_of("F1").size() == 2);
     CHECK(site.files_of("F2").empty());
     CHECK_THAT(log.text(), Catch::Contains("because backup " + site.builder.label("I1")));
+}
+
+TEST_CASE("a backup that has lost its summary keeps its family and WAL, and is told of",
+          "[engine][expire][bug-32]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    const std::string label = site.builder.label("F1");
+    site.memory.storage->remove(summary_path(kStanza, label));
+    const WarningLog log;
+    const RetentionPolicy policy = GENERATE(RetentionPolicy(), keep_fulls(1));
+    expire(site.options(policy), *site.memory);
+    CHECK(site.backups() == "I1 F2");
+    CHECK(site.files_of("F1").size() == 2);
+    CHECK(site.segments() == "1-40");
+    CHECK_THAT(log.text(),
+               Catch::Contains(summary_path(kStanza, label)) &&
+                   Catch::Contains("expire --set=" + label) &&
+                   !Catch::Contains("cannot be restored"));
+}
+
+TEST_CASE("a backup without a readable summary goes on request for good",
+          "[engine][expire][bug-31]")
+{
+    const WarningLog log;
+    const bool is_lost = GENERATE(true, false);
+    std::uint64_t failures = 0;
+    for (std::uint64_t n = 1;; ++n) {
+        ExpireFixture site;
+        site.builder.add_all("FIF");
+        site.write(40);
+        const std::string summary = summary_path(kStanza, site.builder.label("F1"));
+        if (is_lost) {
+            site.memory.storage->remove(summary);
+        } else {
+            site.memory.flip(summary, 20);
+        }
+        ExpireOptions options = site.options({});
+        options.request.set = site.builder.label("F1");
+        options.policy.history = 0;
+        storage::FaultPlan plan;
+        plan.code = ErrorCode::service;
+        plan.stay_broken = true;
+        const auto failing = storage::make_failing_storage(*site.memory.storage, plan);
+        const auto repository = Repository::open(*failing, {});
+        plan.count = 0;
+        plan.fail_at = n;
+        CAPTURE(n, is_lost);
+        try {
+            expire(options, *repository);
+        } catch (const Error&) {
+            ++failures;
+        }
+        for (const std::string& path : site.objects()) {
+            if (parse_lease_name(path.substr(path.rfind('/') + 1))) {
+                site.memory.storage->remove(path);
+            }
+        }
+        const bool is_decided =
+            site.files_of("F1").empty() ||
+            (is_lost ? site.memory.storage->info(history_path(kStanza, site.builder.label("F1")))
+                           .has_value()
+                     : !site.memory.storage->info(summary));
+        // Nobody asks for it any more.
+        expire(site.options({}), *site.memory);
+        CHECK(site.files_of("F1").empty() == is_decided);
+        if (plan.count < n) {
+            CHECK(is_decided);
+            break;
+        }
+    }
+    CHECK(failures > 10);
 }
 
 TEST_CASE("records of removed backups go when they are old, those of others stay",

@@ -7,6 +7,8 @@
 #include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/notes.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <random>
 #include <set>
 
@@ -98,14 +100,20 @@ private:
         forget_leases();
     }
 
-    // Leases of a process that lives go with it; here it is the same process.
+    // The process that held them is dead, in truth this one: they become those of another host.
     void forget_leases() const
     {
         for (const std::string& label : repository::list_labels(*first.repository, kStanza)) {
             const std::string home = repository::backup_path(kStanza, label);
             for (const std::string& name : names_in(*first.storage, home)) {
                 if (repository::parse_lease_name(name)) {
-                    first.storage->remove(fmt::format("{}/{}", home, name));
+                    first.repository->write_document(fmt::format("{}/{}", home, name),
+                                                     {{"host", "elsewhere.example"},
+                                                      {"boot-id", "x"},
+                                                      {"pid", 1U},
+                                                      {"pid-started", 1U},
+                                                      {"renewed", 1U}},
+                                                     storage::WriteMode::replace);
                 }
             }
         }
