@@ -62,7 +62,15 @@ bool annotate(const OpenedRepository& opened,
         return false;
     }
     log::info("backup set '{}' to annotate found in repo{}", label, opened.index);
-    repository::write_note(*opened.repository, stanza, label, note);
+    try {
+        repository::write_note(*opened.repository, stanza, label, note);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::backup_set_invalid) {
+            throw;
+        }
+        log::warn("repo{}: {}", opened.index, error.what());
+        return false;
+    }
     return true;
 }
 

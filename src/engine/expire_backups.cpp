@@ -6,11 +6,13 @@
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/journal.hpp"
+#include "pgstrata/repository/notes.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/parallel.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <set>
 
@@ -63,7 +65,8 @@ public:
         remove_summaries();
         const std::set<std::string> needed = find_needed();
         give_back(needed);
-        std::vector<std::string> labels = plan_.removals;
+        forget_records(needed);
+        std::vector<std::string> labels = removed_;
         std::erase_if(labels, [&](const std::string& label) { return needed.contains(label); });
         // Without their summaries none of them is needed by another.
         parallel_for_each(kWorkers, labels.size(), [&](std::size_t i) {
@@ -71,7 +74,7 @@ public:
             log::info("repo{}: remove expired backup {}", options_.repo_index, labels[i]);
             remove_without_summary(options_, repository_, {labels[i], turns_.at(labels[i])});
         });
-        return needed.empty();
+        return needed.empty() && removed_.size() == plan_.removals.size();
     }
 
 private:
@@ -103,11 +106,17 @@ private:
         return repository::summary_path(options_.stanza, label);
     }
 
+    // Those that others build on last, so that what is left when it stops is whole.
     void remove_summaries()
     {
         storage::Storage& storage = repository_.storage();
         for (const std::string& label : plan_.removals) {
             check_cancelled();
+            if (is_decided_anew(label)) {
+                warn_of_decision(label);
+                return;
+            }
+            removed_.push_back(label);
             if (contains(found_.catalog.unreadable, label)) {
                 write_record_of_unreadable(label);
             }
@@ -117,6 +126,34 @@ private:
                 storage.remove(summary_path(label));
             }
         }
+    }
+
+    // Whether somebody has pinned it or given it another life since the catalog was read. A note
+    // that cannot be read may be a pin.
+    bool is_decided_anew(const std::string& label) const
+    {
+        const auto& backups = found_.catalog.backups;
+        const auto known = std::ranges::find(backups, label, &repository::BackupSummary::label);
+        if (known == backups.end()) {
+            return false;
+        }
+        try {
+            repository::BackupSummary now = *known;
+            for (const auto& note : repository::read_notes(repository_, options_.stanza, label)) {
+                repository::apply_note(note, now);
+            }
+            return now.is_pinned != known->is_pinned || now.retain != known->retain;
+        } catch (const Error& error) {
+            // Another host that removes the backup takes its notes too.
+            return error.code() != ErrorCode::file_missing;
+        }
+    }
+
+    void warn_of_decision(const std::string& label) const
+    {
+        log::warn("repo{}: backup {} is not expired: it was annotated at this moment",
+                  options_.repo_index,
+                  label);
     }
 
     // Another host may have removed it, or it was lost.
@@ -132,13 +169,31 @@ private:
         }
     }
 
+    std::set<std::string> find_needed() const
+    {
+        std::set<std::string> needed = find_begun_upon();
+        // Who annotates looks for the summary after his note, so that one of the two learns of the
+        // other.
+        for (const std::string& label : removed_) {
+            if (!is_decided_anew(label)) {
+                continue;
+            }
+            warn_of_decision(label);
+            std::ranges::copy_if(
+                removed_, std::inserter(needed, needed.end()), [&](const std::string& other) {
+                    return shares_full(other, label) && other <= label;
+                });
+        }
+        return needed;
+    }
+
     // A backup that another host has begun since the plan was made may have found one of these
     // before its summary went. One that begins from now on finds none.
-    std::set<std::string> find_needed() const
+    std::set<std::string> find_begun_upon() const
     {
         std::set<std::string> needed;
         for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
-            for (const std::string& removed : plan_.removals) {
+            for (const std::string& removed : removed_) {
                 if (shares_full(removed, label) && has_begun(label)) {
                     needed.insert(removed);
                 }
@@ -162,15 +217,24 @@ private:
     void give_back(const std::set<std::string>& needed) const
     {
         for (const std::string& label : needed) {
-            log::warn("repo{}: backup {} is not expired: a backup that may build on it has begun",
+            log::warn("repo{}: backup {} is given back: a backup that may build on it has begun, "
+                      "or it was annotated",
                       options_.repo_index,
                       label);
             if (const auto summary = summaries_.find(label); summary != summaries_.end()) {
                 storage::write_file(
                     repository_.storage(), summary_path(label), summary->second.view());
             }
-            // Should it lose its summary one day, nobody has removed it.
-            repository_.storage().remove(repository::history_path(options_.stanza, label));
+        }
+    }
+
+    // Should one that stays lose its summary one day, nobody has removed it.
+    void forget_records(const std::set<std::string>& needed) const
+    {
+        for (const std::string& label : plan_.removals) {
+            if (needed.contains(label) || !contains(removed_, label)) {
+                repository_.storage().remove(repository::history_path(options_.stanza, label));
+            }
         }
     }
 
@@ -178,6 +242,7 @@ private:
     const Repository& repository_;
     const ExpireCatalog& found_;
     const RetentionPlan& plan_;
+    std::vector<std::string> removed_; // that have no summary any more
     std::map<std::string, std::optional<unsigned>> turns_;
     std::map<std::string, Buffer> summaries_;
 };

@@ -8,7 +8,8 @@
 namespace pgstrata::engine {
 
 // Removes the backups of the plan. False when another host has begun a backup that may build on one
-// of them: then those are given back, and what was planned for the WAL does not hold any more.
+// of them, or has annotated one: then those stay or are given back, and what was planned for the
+// WAL does not hold any more.
 bool remove_backups(const ExpireOptions& options,
                     const repository::Repository& repository,
                     const ExpireCatalog& found,

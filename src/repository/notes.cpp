@@ -60,6 +60,20 @@ BackupNote from_json(const nlohmann::json& document, const std::string& path)
     return note;
 }
 
+// Whoever removes a backup looks for notes after its summary went, so that one of the two learns of
+// the other.
+void check_still_there(const Repository& repository,
+                       std::string_view stanza,
+                       std::string_view label)
+{
+    if (!repository.storage().info(summary_path(stanza, label))) {
+        throw Error(
+            ErrorCode::backup_set_invalid,
+            fmt::format("backup '{}' was removed at this moment, maybe by another host", label),
+            "info lists the backups that are left");
+    }
+}
+
 } // namespace
 
 void write_note(const Repository& repository,
@@ -74,6 +88,7 @@ void write_note(const Repository& repository,
     for (unsigned number = numbers.empty() ? 1 : numbers.back() + 1;; ++number) {
         try {
             repository.write_document(note_path(stanza, label, number), to_json(note));
+            check_still_there(repository, stanza, label);
             return;
         } catch (const Error& error) {
             if (error.code() != ErrorCode::file_exists) {

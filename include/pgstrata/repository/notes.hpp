@@ -23,7 +23,8 @@ struct BackupNote {
 };
 
 // Durable, and the newest of the backup's notes: of two that are written at once the later has the
-// higher number. Throws Error(file_missing) when the backup is not complete.
+// higher number. Throws Error(file_missing) when the backup is not complete, and
+// Error(backup_set_invalid) when it was removed meanwhile.
 void write_note(const Repository& repository,
                 std::string_view stanza,
                 std::string_view label,

@@ -3,6 +3,7 @@
 #include "unit/engine/expire_fixture.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
+#include "pgstrata/repository/notes.hpp"
 
 #include <set>
 
@@ -154,6 +155,82 @@ TEST_CASE("a backup that another host begins while others are removed gets them 
     CHECK(site.files_of("I1").size() == 3);
     CHECK(site.segments() == before);
     CHECK_THAT(log.text(), Catch::Contains("has begun"));
+}
+
+TEST_CASE("a pin or life that another host gives a backup at this very moment counts",
+          "[engine][expire][bug-28]")
+{
+    const WarningLog log;
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    BackupNote note;
+    SECTION("a pin")
+    {
+        note.is_pinned = true;
+    }
+    SECTION("a life")
+    {
+        note.retain = 99 * kDay;
+    }
+    // Before the summary of the full goes, and when it is about to.
+    const auto* moment = GENERATE("I1", "F1");
+    InterruptedStorage storage(
+        *site.memory.storage, backup_path(kStanza, site.builder.label(moment)), [&] {
+            write_note(*site.memory, kStanza, site.builder.label("F1"), note);
+        });
+    const auto repository = Repository::open(storage, {});
+    const auto before = site.segments();
+
+    expire(site.options(keep_fulls(1)), *repository);
+
+    CHECK(site.backups() == "F1 F2");
+    CHECK(site.files_of("F1").size() == 4);
+    CHECK(site.files_of("I1").empty());
+    CHECK(site.segments() == before);
+    CHECK(list_history(*site.memory, kStanza) == std::vector{site.builder.label("I1")});
+    CHECK_THAT(log.text(), Catch::Contains("was annotated at this moment"));
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.backups() == "F1 F2");
+}
+
+TEST_CASE("a backup that is annotated too late to be left gets back what it builds on",
+          "[engine][expire][bug-28]")
+{
+    const WarningLog log;
+    ExpireFixture site;
+    site.builder.add_all("FIIF");
+    site.write(50);
+    const std::string pinned = site.builder.label("I1");
+    // Its summary went between the last look at its notes and the note.
+    InterruptedStorage storage(
+        *site.memory.storage, backup_path(kStanza, site.builder.label("F1")), [&] {
+            CHECK(site.backups() == "F1 F2");
+            site.put(note_path(kStanza, pinned, 1));
+        });
+    const auto repository = Repository::open(storage, {});
+
+    expire(site.options(keep_fulls(1)), *repository);
+
+    CHECK(site.memory.storage->info(summary_path(kStanza, pinned)));
+    CHECK(site.files_of("F1").size() == 3);
+    CHECK(site.files_of("I2").empty());
+}
+
+TEST_CASE("a summary that another host removes first is removed", "[engine][expire][bug-28]")
+{
+    const WarningLog log;
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    const std::string label = site.builder.label("F1");
+    InterruptedStorage storage(*site.memory.storage, backup_path(kStanza, label), [&] {
+        site.memory.storage->remove(summary_path(kStanza, label));
+    });
+    const auto repository = Repository::open(storage, {});
+    expire(site.options(keep_fulls(1)), *repository);
+    CHECK(site.backups() == "F2");
+    CHECK(list_labels(*site.memory, kStanza).size() == 1);
 }
 
 TEST_CASE("of two who remove the same one does it", "[engine][expire][bug-28]")

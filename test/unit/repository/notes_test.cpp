@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/interrupted_storage.hpp"
+#include "support/matchers.hpp"
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/repository/notes.hpp"
@@ -117,4 +119,18 @@ TEST_CASE("names of notes are numbers of four digits or more", "[repository][not
         CAPTURE(name);
         CHECK_FALSE(parse_note_name(name));
     }
+}
+
+TEST_CASE("a note of a backup that is removed at this very moment is refused",
+          "[repository][notes][bug-28]")
+{
+    const MemoryRepository memory;
+    write_backup(memory);
+    InterruptedStorage storage(*memory.storage, notes_path(kStanza, kLabel), [&] {
+        memory.storage->remove(summary_path(kStanza, kLabel));
+    });
+    const auto repository = Repository::open(storage, {});
+    CHECK_THROWS_MATCHES(write_note(*repository, kStanza, kLabel, {}),
+                         Error,
+                         HasCode(ErrorCode::backup_set_invalid));
 }
