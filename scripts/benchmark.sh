@@ -32,6 +32,12 @@ if [ -z "${BENCHMARK_STAGE:-}" ]; then
     trap 'rm -rf "$dir"' EXIT
     install -m 755 "${PGSTRATA:-$source_dir/build/release/pgstrata}" "$dir/bin/pgstrata"
     install -m 755 "$0" "$source_dir/scripts/measure.py" "$source_dir/test/support/start-swift.sh" "$dir/bin"
+    if [[ " $only " = *" many "* ]] && [ -z "${PGSTRATA:-}" ]; then
+        (cd "$source_dir" && cmake --build --preset release --target unit-repository)
+    fi
+    if [ -x "$source_dir/build/release/test/unit-repository" ]; then
+        install -m 755 "$source_dir/build/release/test/unit-repository" "$dir/bin"
+    fi
     next=(env BENCHMARK_STAGE=run DIR="$dir" HOME="$dir" bash "$dir/bin/$(basename "$0")")
     if [ "$(id -u)" = 0 ]; then
         chown -R postgres: "$dir"
@@ -251,23 +257,18 @@ one_small() { # RUN
 
 verify_of() { # WHO: a full backup and some WAL
     local command
-    mapfile -t command < <(call "$1" verify verify)
+    mapfile -t command < <(call "$1" verify verify --output=text)
     measured "verify" "$1" "${command[@]}"
 }
 
 verify_part() {
-    local who command run segment segments
-    : >"$dir/archiving"
-    make_segments
+    local who command run segments
     for who in pgstrata peer; do
         configure "$who" verify
         echo "$who verify $(tool "$who")" >"$dir/archiving"
         mapfile -t command < <(call "$who" verify stanza-create)
         "${command[@]}"
-        for segment in "${segments[@]}"; do
-            mapfile -t command < <(call "$who" verify archive-push "$data/pg_wal/$segment")
-            "${command[@]}"
-        done
+        make_segments # the server archives them
         mapfile -t command < <(call "$who" verify backup --type=full --no-expire-auto)
         "${command[@]}"
     done
@@ -277,40 +278,21 @@ verify_part() {
     done
 }
 
-# 500 backups and 100,000 segments of WAL before them: what info and expire do with years of it.
+# What info and expire do with 500 backups and years of WAL.
 many_part() {
-    local archive command run type
-    stop_server
-    data=$dir/data-many
+    local command repository=$dir/pgstrata-many/repository
+    [ -x "$dir/bin/unit-repository" ] || { say "SKIPPED: no build/release/test/unit-repository"; return 0; }
     configure pgstrata many
-    "$pg/initdb" -D "$data" -U postgres -A trust -k --no-sync >/dev/null
-    "$pg/pg_resetwal" -l 000000010000020000000000 -D "$data" >/dev/null
-    cat >>"$data/postgresql.conf" <<CONF
-listen_addresses = ''
-unix_socket_directories = '$dir'
-port = $PGPORT
-fsync = off
-archive_mode = on
-archive_command = '$dir/bin/pgstrata --config=$dir/pgstrata-many.conf --stanza=main archive-push %p'
-CONF
-    "$pg/pg_ctl" -D "$data" -l "$dir/server-many.log" -w start >/dev/null
-    mapfile -t command < <(call pgstrata many stanza-create)
-    "${command[@]}"
-    say "making 500 backups and 100000 WAL files"
-    for run in $(seq 0 499); do
-        type=incr
-        ((run % 10)) || type=full
-        mapfile -t command < <(call pgstrata many backup "--type=$type" --no-expire-auto)
-        "${command[@]}"
-    done
-    archive=$dir/pgstrata-many/repository/archive/main/15-1
-    "${measure[@]}" segments "$archive" 100000
+    say "making 500 backups and WAL"
+    PGSTRATA_MEASURED=$repository "$dir/bin/unit-repository" "[.measure]" >/dev/null
+    "${measure[@]}" segments "$repository/archive/main/15-1" 20000
     mapfile -t command < <(call pgstrata many info)
     for _ in $(seq 15); do
-        measured "info, 500 backups" pgstrata "${command[@]}"
+        measured "info, 500 backups, 20,000 segments" pgstrata "${command[@]}"
     done
+    "${measure[@]}" segments "$repository/archive/main/15-1" 100000
     mapfile -t command < <(call pgstrata many expire)
-    measured "expire, 500 backups, 100000 WAL files" pgstrata "${command[@]}"
+    measured "expire, 500 backups, 100,000 segments" pgstrata "${command[@]}"
 }
 
 # PostgreSQL 17 has WAL summaries, and the peer of the distribution does not know it: ours beside ours.
