@@ -16,10 +16,18 @@ using repository::PageRun;
 
 namespace {
 
-const std::vector<PageRange>& whole_file()
+std::vector<PageRange> whole_file()
 {
-    static const std::vector<PageRange> all = {{0, std::numeric_limits<std::uint32_t>::max()}};
-    return all;
+    return {{0, std::numeric_limits<std::uint32_t>::max()}};
+}
+
+void add_page(std::vector<PageRange>& ranges, std::uint32_t page)
+{
+    if (!ranges.empty() && ranges.back().end == page) {
+        ++ranges.back().end;
+    } else {
+        ranges.push_back({page, page + 1});
+    }
 }
 
 } // namespace
@@ -66,14 +74,8 @@ std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
                 Extent page = run.where;
                 page.position += i * pages.page_size();
                 page.size = pages.page_size();
-                if (!hits(page)) {
-                    continue;
-                }
-                const std::uint32_t number = run.first_page + i;
-                if (!found.empty() && found.back().end == number) {
-                    ++found.back().end;
-                } else {
-                    found.push_back({number, number + 1});
+                if (hits(page)) {
+                    add_page(found, run.first_page + i);
                 }
             }
         }

@@ -224,6 +224,7 @@ std::vector<repository::PackInfo> collect_packs(const std::string& stanza,
         }
     }
     std::vector<repository::PackInfo> packs;
+    packs.reserve(sizes.size());
     for (const auto& [name, size] : sizes) {
         packs.push_back({name, size});
     }

@@ -141,17 +141,19 @@ void ClaimCollector::follow(const std::vector<PagedFile>& files, const std::stri
     std::atomic<std::size_t> next = 0;
     run_workers(workers_, [&](std::size_t, const std::stop_token& token) {
         PackReader reader(repository_, stanza_, claims_.packs);
-        for (std::size_t i = next.fetch_add(kFilesInUnit); i < files.size();
-             i = next.fetch_add(kFilesInUnit)) {
-            for (std::size_t f = i; f < std::min(i + kFilesInUnit, files.size()); ++f) {
+        const auto follow_unit = [&](std::size_t begin) {
+            const std::size_t end = std::min(begin + kFilesInUnit, files.size());
+            for (std::size_t i = begin; i < end && !token.stop_requested(); ++i) {
                 check_cancelled();
-                if (token.stop_requested()) {
-                    return;
-                }
                 follow_one(reader,
-                           files[f],
-                           fmt::format("the page map of '{}' of backup {}", files[f].path, label));
+                           files[i],
+                           fmt::format("the page map of '{}' of backup {}", files[i].path, label));
             }
+        };
+        for (std::size_t i = next.fetch_add(kFilesInUnit);
+             i < files.size() && !token.stop_requested();
+             i = next.fetch_add(kFilesInUnit)) {
+            follow_unit(i);
         }
     });
 }
