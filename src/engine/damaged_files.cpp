@@ -61,6 +61,20 @@ std::vector<PageRange> DamagedFiles::find(const ManifestFile& file)
                                                           : std::vector<PageRange>();
 }
 
+void DamagedFiles::find_in_run(const PageRun& run,
+                               std::uint32_t page_size,
+                               std::vector<PageRange>& found) const
+{
+    for (std::uint32_t i = 0; i < run.where.size / page_size; ++i) {
+        Extent page = run.where;
+        page.position += i * page_size;
+        page.size = page_size;
+        if (hits(page)) {
+            add_page(found, run.first_page + i);
+        }
+    }
+}
+
 std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
 {
     try {
@@ -69,14 +83,8 @@ std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
             repository::read_page_maps(maps_, packs_, file.extents, what), what);
         std::vector<PageRange> found;
         for (const PageRun& run : pages.runs()) {
-            const std::uint32_t count = run.where.size / pages.page_size();
-            for (std::uint32_t i = 0; i < count && is_damaged_.at(run.where.pack) != 0; ++i) {
-                Extent page = run.where;
-                page.position += i * pages.page_size();
-                page.size = pages.page_size();
-                if (hits(page)) {
-                    add_page(found, run.first_page + i);
-                }
+            if (is_damaged_.at(run.where.pack) != 0) {
+                find_in_run(run, pages.page_size(), found);
             }
         }
         return found;

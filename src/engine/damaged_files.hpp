@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/change_detection.hpp"
 #include "pgstrata/repository/damage.hpp"
+#include "pgstrata/repository/file_pages.hpp"
 #include "pgstrata/repository/manifest.hpp"
 
 #include <optional>
@@ -28,6 +29,9 @@ public:
 
 private:
     bool hits(const repository::Extent& extent) const;
+    void find_in_run(const repository::PageRun& run,
+                     std::uint32_t page_size,
+                     std::vector<PageRange>& found) const;
     std::vector<PageRange> find_pages(const repository::ManifestFile& file);
 
     const std::vector<repository::PackInfo>& packs_;
