@@ -135,12 +135,18 @@ std::string log_text(const Site& site, const std::string& name)
     return fs::exists(path) ? read_file(path) : std::string();
 }
 
-// The segment that the archiver takes next.
+// The segment that the archiver takes next. Archiving is off: it has failed with that one, so the
+// one before was not still on its way.
 std::string first_waiting(Site& site)
 {
-    const auto mark = site.cluster().sql(
-        "SELECT min(name) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'");
-    return mark.substr(0, mark.size() - std::string(".ready").size());
+    std::string name;
+    wait_until("the archiver to fail", [&] {
+        const auto mark = site.cluster().sql(
+            "SELECT min(name) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'");
+        name = mark.substr(0, mark.size() - std::string(".ready").size());
+        return site.cluster().sql("SELECT last_failed_wal FROM pg_stat_archiver") == name;
+    });
+    return name;
 }
 
 // The name of the segment that is written now: it gets archived next.
