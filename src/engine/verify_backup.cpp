@@ -5,10 +5,10 @@
 #include "engine/verify_archive.hpp"
 #include "engine/verify_pack.hpp"
 
+#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/keys.hpp"
-#include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/notes.hpp"
 
 #include <nlohmann/json.hpp>
@@ -30,19 +30,6 @@ void rethrow_unless_damage(const Error& error)
 {
     if (!is_of_object(error.code())) {
         throw Error(error);
-    }
-}
-
-bool is_in_progress(const repository::Repository& repository,
-                    const std::string& stanza,
-                    const std::string& label)
-{
-    try {
-        const auto lease = repository::read_lease(repository, stanza, label);
-        return lease && repository::is_alive(*lease, now_seconds());
-    } catch (const Error& error) {
-        rethrow_unless_damage(error);
-        return false;
     }
 }
 
