@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/postgres/wal_record.hpp"
 
+#include "postgres/wal_layout.hpp"
+
 #include "pgstrata/postgres/crc32c.hpp"
 #include "pgstrata/postgres/version.hpp"
 #include "pgstrata/util/error.hpp"
@@ -10,28 +12,19 @@
 
 namespace pgstrata::postgres {
 
+using namespace wal;
+
 namespace {
 
-constexpr std::size_t kRecordHeaderSize = 24;
 constexpr std::size_t kCrcOffset = 20;
 constexpr std::uint32_t kMaxRecordSize = 1020U << 20U;
-constexpr std::size_t kAlignment = 8;
 
-constexpr std::size_t kShortPageHeaderSize = 24;
-constexpr std::uint16_t kContinuationFlag = 1;
-constexpr std::uint16_t kLongHeaderFlag = 2;
 constexpr std::uint16_t kAllPageFlags = 0xF;
 
 constexpr std::uint8_t kXlogManager = 0;
-constexpr std::uint8_t kTransactionManager = 1;
 constexpr std::uint8_t kOperationMask = 0xF0;
 constexpr std::uint8_t kSwitchOperation = 0x40;
 constexpr std::uint8_t kRestorePointOperation = 0x70;
-
-std::size_t align(std::size_t at) noexcept
-{
-    return (at + kAlignment - 1) & ~(kAlignment - 1);
-}
 
 bool is_switch(const WalRecord& record) noexcept
 {
@@ -72,10 +65,6 @@ private:
     void read_item() noexcept
     {
         constexpr std::uint8_t kMaxBlock = 32;
-        constexpr std::uint8_t kTopTransaction = 252; // from 14 on
-        constexpr std::uint8_t kOrigin = 253;
-        constexpr std::uint8_t kLongMainData = 254;
-        constexpr std::uint8_t kShortMainData = 255;
         const auto id = take<std::uint8_t>();
         if (id == kShortMainData) {
             end_with(take<std::uint8_t>());

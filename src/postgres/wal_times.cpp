@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/postgres/wal_times.hpp"
 
+#include "postgres/wal_layout.hpp"
+
 #include "pgstrata/postgres/wal_record.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 
@@ -9,27 +11,13 @@
 
 namespace pgstrata::postgres {
 
+using namespace wal;
+
 namespace {
-
-constexpr std::size_t kRecordHeaderSize = 24;
-constexpr std::size_t kShortPageHeaderSize = 24;
-constexpr std::uint16_t kContinuationFlag = 1;
-constexpr std::uint16_t kLongHeaderFlag = 2;
-constexpr std::size_t kAlignment = 8;
-constexpr std::uint8_t kTransactionManager = 1;
-
-std::size_t align(std::size_t at) noexcept
-{
-    return (at + kAlignment - 1) & ~(kAlignment - 1);
-}
 
 // The main data of a record without block references, as far as the head has it.
 ByteView main_data_of(ByteView head) noexcept
 {
-    constexpr std::uint8_t kTopTransaction = 252;
-    constexpr std::uint8_t kOrigin = 253;
-    constexpr std::uint8_t kLongMainData = 254;
-    constexpr std::uint8_t kShortMainData = 255;
     for (std::size_t at = kRecordHeaderSize; at < head.size();) {
         switch (load<std::uint8_t>(head.data() + at)) {
         case kTopTransaction:
