@@ -130,9 +130,7 @@ nlohmann::json to_json(const BackupSummary& summary)
 
 BackupSummary from_json(const nlohmann::json& document, const std::string& path)
 {
-    if (document_number(document, "format", path) > kRepositoryFormat) {
-        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
-    }
+    check_document_format(document, path);
     const auto online = document.find("online");
     BackupSummary summary;
     summary.label = document_text(document, "label", path);

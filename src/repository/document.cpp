@@ -2,6 +2,7 @@
 #include "pgstrata/repository/document.hpp"
 
 #include "pgstrata/codec/digest.hpp"
+#include "pgstrata/repository/layout.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/hex.hpp"
 
@@ -97,6 +98,13 @@ document_number(const nlohmann::json& document, const char* member, const std::s
         raise(ErrorCode::format, "'{}' in the repository has no number '{}'", path, member);
     }
     return *found;
+}
+
+void check_document_format(const nlohmann::json& document, const std::string& path)
+{
+    if (document_number(document, "format", path) > kRepositoryFormat) {
+        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
+    }
 }
 
 } // namespace pgstrata::repository

@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/notes.hpp"
 
+#include "repository/numbered_documents.hpp"
+
 #include "pgstrata/repository/document.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-
 namespace pgstrata::repository {
 
 namespace {
-
-std::vector<unsigned>
-note_numbers(const Repository& repository, std::string_view stanza, std::string_view label)
-{
-    std::vector<unsigned> numbers;
-    repository.storage().list(notes_path(stanza, label), [&](const storage::EntryInfo& entry) {
-        if (const auto number = parse_note_name(entry.name)) {
-            numbers.push_back(*number);
-        }
-    });
-    std::ranges::sort(numbers);
-    return numbers;
-}
 
 nlohmann::json to_json(const BackupNote& note)
 {
@@ -41,9 +28,7 @@ nlohmann::json to_json(const BackupNote& note)
 
 BackupNote from_json(const nlohmann::json& document, const std::string& path)
 {
-    if (document_number(document, "format", path) > kRepositoryFormat) {
-        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
-    }
+    check_document_format(document, path);
     BackupNote note;
     note.time = static_cast<UnixSeconds>(document_number(document, "timestamp", path));
     note.host = document_text(document, "host", path);
@@ -84,25 +69,19 @@ void write_note(const Repository& repository,
     if (!repository.storage().info(summary_path(stanza, label))) {
         raise(ErrorCode::file_missing, "there is no backup '{}' to write a note of", label);
     }
-    const std::vector<unsigned> numbers = note_numbers(repository, stanza, label);
-    for (unsigned number = numbers.empty() ? 1 : numbers.back() + 1;; ++number) {
-        try {
-            repository.write_document(note_path(stanza, label, number), to_json(note));
-            check_still_there(repository, stanza, label);
-            return;
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::file_exists) {
-                throw;
-            }
-        }
-    }
+    write_next_document(
+        repository,
+        notes_path(stanza, label),
+        [&](unsigned number) { return note_path(stanza, label, number); },
+        to_json(note));
+    check_still_there(repository, stanza, label);
 }
 
 std::vector<BackupNote>
 read_notes(const Repository& repository, std::string_view stanza, std::string_view label)
 {
     std::vector<BackupNote> notes;
-    for (const unsigned number : note_numbers(repository, stanza, label)) {
+    for (const unsigned number : document_numbers(repository, notes_path(stanza, label))) {
         const std::string path = note_path(stanza, label, number);
         notes.push_back(from_json(repository.read_document(path), path));
     }

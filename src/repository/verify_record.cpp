@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/verify_record.hpp"
 
+#include "repository/numbered_documents.hpp"
+
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/document.hpp"
@@ -178,9 +180,7 @@ nlohmann::json to_json(const VerifyRecord& record)
 
 VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
 {
-    if (document_number(document, "format", path) > kRepositoryFormat) {
-        raise(ErrorCode::version_not_supported, "'{}' in the repository has a newer format", path);
-    }
+    check_document_format(document, path);
     VerifyRecord record;
     record.start = static_cast<UnixSeconds>(document_number(document, "start", path));
     record.stop = static_cast<UnixSeconds>(document_number(document, "stop", path));
@@ -195,18 +195,6 @@ VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
     record.damage = decode_damage(document, path);
     record.wal = decode_wal(document, path);
     return record;
-}
-
-std::vector<unsigned> record_numbers(const Repository& repository, std::string_view stanza)
-{
-    std::vector<unsigned> numbers;
-    repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
-        if (const auto number = parse_note_name(entry.name)) {
-            numbers.push_back(*number);
-        }
-    });
-    std::ranges::sort(numbers);
-    return numbers;
 }
 
 bool is_there(const PackName& pack, const std::vector<std::string>& labels)
@@ -243,23 +231,17 @@ void write_verify_record(const Repository& repository,
                          std::string_view stanza,
                          const VerifyRecord& record)
 {
-    const std::vector<unsigned> numbers = record_numbers(repository, stanza);
-    for (unsigned number = numbers.empty() ? 1 : numbers.back() + 1;; ++number) {
-        try {
-            repository.write_document(verify_path(stanza, number), to_json(record));
-            return;
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::file_exists) {
-                throw;
-            }
-        }
-    }
+    write_next_document(
+        repository,
+        verify_path(stanza),
+        [&](unsigned number) { return verify_path(stanza, number); },
+        to_json(record));
 }
 
 std::vector<VerifyRecord> read_verify_records(const Repository& repository, std::string_view stanza)
 {
     std::vector<VerifyRecord> records;
-    for (const unsigned number : record_numbers(repository, stanza)) {
+    for (const unsigned number : document_numbers(repository, verify_path(stanza))) {
         const std::string path = verify_path(stanza, number);
         try {
             records.push_back(from_json(repository.read_document(path), path));

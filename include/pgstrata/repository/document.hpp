@@ -26,4 +26,7 @@ document_texts(const nlohmann::json& document, const char* member, const std::st
 std::uint64_t
 document_number(const nlohmann::json& document, const char* member, const std::string& path);
 
+// Throws Error(version_not_supported) when its member "format" is newer than this program's.
+void check_document_format(const nlohmann::json& document, const std::string& path);
+
 } // namespace pgstrata::repository
