@@ -11,9 +11,8 @@ using repository::FilePages;
 using repository::ManifestFile;
 using repository::PageRun;
 
-// What is written at once, and what is read at once to be compared.
-constexpr std::uint32_t kWriteWindow = 1U << 20U;
-constexpr std::uint32_t kCompareWindow = 256U << 10U;
+// What is written at once, or read at once to be compared.
+constexpr std::uint32_t kWindow = 1U << 20U;
 
 std::uint32_t end_of(const PageRun& run, std::uint32_t page_size)
 {
@@ -68,8 +67,7 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
     Job job{.target = target, .path = path, .pages = pages};
     for (std::uint32_t page = stretch.begin; page < stretch.end;) {
         const bool is_present = page < stretch.present;
-        const std::uint32_t window =
-            (is_present ? kCompareWindow : kWriteWindow) / pages.page_size();
+        const std::uint32_t window = kWindow / pages.page_size();
         const std::uint32_t limit =
             is_present ? std::min(stretch.present, stretch.end) : stretch.end;
         // Windows begin where frames of a full backup do.
