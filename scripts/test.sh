@@ -102,9 +102,11 @@ test_stage() { # NAME PROGRAMS COMMAND...
     fi
 }
 
+# What was compiled in another checkout is not compiled again.
 build() { # PRESET
     local launcher=()
     command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    local -x CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
     cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
 }
 
