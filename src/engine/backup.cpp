@@ -3,22 +3,20 @@
 
 #include "engine/added_files.hpp"
 #include "engine/backup_changes.hpp"
+#include "engine/backup_claim.hpp"
 #include "engine/backup_server.hpp"
 #include "engine/backup_summary.hpp"
 #include "engine/backup_wal.hpp"
 #include "engine/damaged_files.hpp"
 #include "engine/database_names.hpp"
 #include "engine/server_wal.hpp"
-#include "engine/unfinished_backup.hpp"
 
-#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/copy.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/prior_backup.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
-#include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -60,16 +58,11 @@ public:
             choose_prior_backup();
             claim_label();
         });
-        try {
-            check_prior();
-            start();
-            copy(report);
-            stop();
-            return commit();
-        } catch (...) {
-            abandon();
-            throw;
-        }
+        check_prior();
+        start();
+        copy(report);
+        stop();
+        return commit();
     }
 
 private:
@@ -160,21 +153,9 @@ private:
 
     void claim_label()
     {
-        ClaimedLabel claimed;
-        if (options_.can_resume) {
-            UnfinishedBackup unfinished = take_up_unfinished_backup(
-                repository_, options_.stanza, journal_header(), options_.workers);
-            claimed = std::move(unfinished.claimed);
-            durable_ = std::move(unfinished.work);
-        } else {
-            collect_abandoned_backups(repository_, options_.stanza);
-        }
-        if (!claimed.lease) {
-            claimed = claim_new_label(repository_, options_.stanza, header().type, header().prior);
-            log::info("new backup label = {}", claimed.label);
-        }
-        header().label = std::move(claimed.label);
-        lease_ = std::move(claimed.lease);
+        claim_.emplace(
+            repository_, options_.stanza, journal_header(), options_.can_resume, options_.workers);
+        header().label = claim_->label();
     }
 
     // Whoever removes backups looks for leases after the summaries went, so that one of the two
@@ -267,8 +248,8 @@ private:
             wal_->wait_for_probe();
         }
         packs_.emplace(repository_, options_.stanza, header().label, options_.pack_size);
-        if (durable_) {
-            packs_->take_over(durable_->packs());
+        if (claim_->durable() != nullptr) {
+            packs_->take_over(claim_->durable()->packs());
         }
         Progress progress(plan.bytes, report);
         const CopyResult result = copy_files(copy_options(), plan, manifest_, *packs_, progress);
@@ -332,7 +313,7 @@ private:
         copy.segment_pages = control_.segment_pages;
         copy.changes = changes_.blocks ? &*changes_.blocks : nullptr;
         copy.audit = changes_.audit;
-        copy.durable = durable_.get();
+        copy.durable = claim_->durable();
         if (options_.can_resume) {
             copy.journal = journal_header();
         }
@@ -426,25 +407,13 @@ private:
         summary.annotations = options_.annotations;
         summary.schedule = options_.schedule;
         summary.retain = options_.retain;
-        check_lease();
+        claim_->check();
         summary.manifest_size = repository::write_manifest(repository_, options_.stanza, manifest_);
         check_references(summary);
-        check_lease();
+        claim_->check();
         repository::write_summary(repository_, options_.stanza, summary);
-        // From here on the backup exists, whatever happens to its journals and lease.
-        is_committed_ = true;
-        clean_up();
+        claim_->finish();
         return summary;
-    }
-
-    void check_lease() const
-    {
-        if (!lease_->is_held()) {
-            throw Error(
-                ErrorCode::lock_acquire,
-                fmt::format("backup {} was taken over by somebody else", manifest_.header.label),
-                "was this process stopped for a long time?");
-        }
     }
 
     // Another host may have removed what this backup builds on.
@@ -456,49 +425,6 @@ private:
                       "backup {}, which this one builds on, was removed meanwhile",
                       label);
             }
-        }
-    }
-
-    void clean_up()
-    {
-        try {
-            repository::remove_journals(repository_, options_.stanza, header().label);
-        } catch (const Error& error) {
-            log::warn(
-                "unable to remove the journals of backup {}: {}", header().label, error.what());
-        }
-        release_lease();
-    }
-
-    void release_lease()
-    {
-        try {
-            lease_->release();
-        } catch (const Error& error) {
-            log::warn("unable to remove the lease of backup {}: {}", header().label, error.what());
-        }
-    }
-
-    // After a failure. The connection, which ends the server's backup mode when it closes, belongs
-    // to the caller.
-    void abandon() noexcept
-    {
-        if (is_committed_) {
-            return;
-        }
-        try {
-            if (!lease_->is_held()) {
-                return;
-            }
-            if (options_.can_resume &&
-                repository::has_journal(repository_, options_.stanza, header().label)) {
-                release_lease();
-                log::info("what backup {} has stored is kept for a later try", header().label);
-                return;
-            }
-            remove_incomplete_backup(repository_, options_.stanza, header().label, *lease_);
-        } catch (const std::exception& error) {
-            log::warn("unable to remove the aborted backup {}: {}", header().label, error.what());
         }
     }
 
@@ -514,13 +440,11 @@ private:
     Manifest manifest_;
     std::unique_ptr<repository::ManifestReader> prior_; // null for a full
     KnownChanges changes_;
-    std::unique_ptr<repository::Lease> lease_;
-    std::unique_ptr<repository::DurableWork> durable_; // of an earlier try
+    std::optional<BackupClaim> claim_;
     std::optional<repository::PackSet> packs_;
     std::optional<AddedFiles> added_;
     std::uint64_t read_bytes_ = 0;
     std::uint64_t copied_bytes_ = 0;
-    bool is_committed_ = false;
 };
 
 } // namespace
