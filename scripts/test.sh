@@ -146,6 +146,12 @@ run_integration_half() { # TEST-SPECIFICATION
     PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 2400 build/release/test/integration "$1"
 }
 
+# Every parser of outside bytes meets the corpus and its mutations in the sanitizer build.
+run_fuzzers() {
+    ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+        ctest --test-dir build/asan -R '^fuzz-' -j 2 --no-tests=error --output-on-failure
+}
+
 run_asan_main_path() {
     PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15 \
         ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
@@ -169,6 +175,7 @@ stage layers scripts/check-layers
 stage format scripts/check-format
 stage man lint_man_pages
 stage tidy scripts/check-tidy
+stage fuzz run_fuzzers
 test_stage unit-release "$(unit_programs release | wc -l)" run_unit release
 test_stage unit-asan "$(unit_programs asan | wc -l)" run_unit asan
 test_stage integration 3 run_integration

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "fuzz/harness.hpp"
 
+#include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/repository/document.hpp"
 #include "pgstrata/repository/keys.hpp"
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/lease.hpp"
+#include "pgstrata/repository/notes.hpp"
+#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/storage/memory.hpp"
 
 #include <nlohmann/json.hpp>
@@ -35,9 +38,13 @@ void read_as_everything(std::string_view text)
     put(cluster_path(kStanza, {15, 1}));
     put(summary_path(kStanza, kLabel));
     put(lease_path(kStanza, kLabel));
+    put(note_path(kStanza, kLabel, 1));
+    put(verify_path(kStanza, 1));
     test::survives([&] { list_clusters(*repository, kStanza); });
     test::survives([&] { list_backups(*repository, kStanza); });
     test::survives([&] { read_lease(*repository, kStanza, kLabel); });
+    test::survives([&] { read_notes(*repository, kStanza, kLabel); });
+    test::survives([&] { read_verify_records(*repository, kStanza); });
     put(std::string(kRepositoryFile));
     test::survives([&] { Repository::open(*storage, {}); });
 }
@@ -46,6 +53,7 @@ void read_as_everything(std::string_view text)
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
 {
+    log::configure({.console = log::Level::off});
     const std::string_view text = as_text(test::input_bytes(data, size));
     read_as_everything(text);
     // Behind the checksum, too.
