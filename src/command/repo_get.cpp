@@ -55,7 +55,8 @@ int run_repo_get(const config::Config& config)
 {
     const unsigned index = single_repository(config);
     const auto storage = open_storage(config, index);
-    const std::string path = repository_path(config.parameters().front(), storage->location());
+    const std::string path =
+        repository_path(config.parameters().front(), config.text("repo-path", index));
     const auto info = storage->info(path);
     if (!info || info->type == storage::EntryType::directory) {
         if (config.flag("ignore-missing")) {

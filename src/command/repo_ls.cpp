@@ -22,10 +22,12 @@ SortOrder sort_order(const std::string& name)
 
 int run_repo_ls(const config::Config& config)
 {
-    const auto storage = open_storage(config, single_repository(config));
+    const unsigned index = single_repository(config);
+    const auto storage = open_storage(config, index);
     ListingOptions options;
     if (!config.parameters().empty()) {
-        options.path = repository_path(config.parameters().front(), storage->location());
+        options.path =
+            repository_path(config.parameters().front(), config.text("repo-path", index));
     }
     options.filter = config.text("filter");
     options.recurse = config.flag("recurse");
