@@ -20,6 +20,41 @@ constexpr unsigned kNoSuchRange = 416;
 constexpr std::size_t kMostKeysAtOnce = 1000;
 constexpr const char* kWholePage = "1000";
 
+// What could not be removed while everything else was.
+class LeftKeys {
+public:
+    void add(const Error& error)
+    {
+        if (first_) {
+            ++more_;
+        } else {
+            first_ = error;
+        }
+    }
+    void throw_if_any() const
+    {
+        if (first_ && more_ == 0) {
+            throw *first_;
+        }
+        if (first_) {
+            throw Error(first_->code(),
+                        fmt::format("{}, and {} more could not be removed", first_->what(), more_),
+                        first_->hint());
+        }
+    }
+
+private:
+    std::optional<Error> first_;
+    std::size_t more_ = 0;
+};
+
+bool may_pass(const StoreError& told)
+{
+    constexpr unsigned kOk = 200;
+    const Remedy remedy = remedy_for({.status = kOk}, told);
+    return remedy == Remedy::try_again || remedy == Remedy::slow_down;
+}
+
 class S3Storage final : public Storage {
 public:
     S3Storage(S3Options options, AwsSurroundings surroundings)
@@ -41,7 +76,9 @@ private:
     HttpAnswer head(const std::string& key) const;
     ListPage list_page(const std::string& prefix, const std::string& token, const char* most) const;
     void remove_key(const std::string& key);
-    bool remove_at_once(std::span<const std::string> keys);
+    void try_to_remove(const std::string& key, LeftKeys& left);
+    bool remove_at_once(std::span<const std::string> keys, LeftKeys& left);
+    Error left_behind(std::string_view key, const StoreError& told) const;
 
     std::shared_ptr<S3Client> client_;
 };
@@ -175,6 +212,7 @@ bool S3Storage::remove(std::string_view path)
 
 void S3Storage::remove_all(std::span<const std::string> paths)
 {
+    LeftKeys left;
     std::vector<std::string> keys;
     for (const std::string& path : paths) {
         check_path(path);
@@ -182,20 +220,43 @@ void S3Storage::remove_all(std::span<const std::string> paths)
         if (is_fit_for_xml(key)) {
             keys.push_back(key);
         } else {
-            remove_key(key);
+            try_to_remove(key, left);
         }
     }
     const std::span<const std::string> all(keys);
     for (std::size_t at = 0; at < all.size(); at += kMostKeysAtOnce) {
         const auto some = all.subspan(at, std::min(kMostKeysAtOnce, all.size() - at));
-        if (!remove_at_once(some)) {
-            std::ranges::for_each(some, [&](const std::string& key) { remove_key(key); });
+        if (!remove_at_once(some, left)) {
+            std::ranges::for_each(some, [&](const std::string& key) { try_to_remove(key, left); });
         }
+    }
+    left.throw_if_any();
+}
+
+// A refusal is of this key; anything else would befall the next one, too.
+void S3Storage::try_to_remove(const std::string& key, LeftKeys& left)
+{
+    try {
+        remove_key(key);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::access && error.code() != ErrorCode::service) {
+            throw;
+        }
+        left.add(error);
     }
 }
 
+Error S3Storage::left_behind(std::string_view key, const StoreError& told) const
+{
+    const bool is_denied = told.code == "AccessDenied";
+    return {is_denied ? ErrorCode::access : ErrorCode::service,
+            fmt::format(
+                "unable to remove '{}': {}: {}", client_->name_of(key), told.code, told.message),
+            is_denied ? missing_right("s3:DeleteObject", client_->options()) : std::string()};
+}
+
 // False when the store cannot.
-bool S3Storage::remove_at_once(std::span<const std::string> keys)
+bool S3Storage::remove_at_once(std::span<const std::string> keys, LeftKeys& left)
 {
     const std::string body = deletion_body(keys);
     S3Request request{.action = fmt::format("remove {} objects such as '{}'",
@@ -207,25 +268,23 @@ bool S3Storage::remove_at_once(std::span<const std::string> keys)
     request.expects = BodyKind::xml;
     request.digest = Digest::always;
     request.accepted = {kNotImplemented, kNotAllowed};
-    return client_->ask(request, [&](const HttpAnswer& answer) {
-        if (answer.status == kNotImplemented || answer.status == kNotAllowed) {
-            return false;
+    using Failures = std::vector<std::pair<std::string, StoreError>>;
+    const auto failed =
+        client_->ask(request, [&](const HttpAnswer& answer) -> std::optional<Failures> {
+            if (answer.status == kNotImplemented || answer.status == kNotAllowed) {
+                return std::nullopt;
+            }
+            return parse_deletion(answer.body);
+        });
+    for (const auto& [key, told] : failed.value_or(Failures{})) {
+        // Whatever else the store names, only what was asked for is removed.
+        if (may_pass(told) && std::ranges::find(keys, key) != keys.end()) {
+            try_to_remove(key, left);
+        } else if (told.code != "NoSuchKey") {
+            left.add(left_behind(quotable(key), told));
         }
-        const auto failed = parse_deletion(answer.body);
-        if (!failed.empty()) {
-            const auto& [key, told] = failed.front();
-            const bool is_denied = told.code == "AccessDenied";
-            throw Error(is_denied ? ErrorCode::access : ErrorCode::service,
-                        fmt::format("unable to remove '{}' and {} more: {}: {}",
-                                    client_->name_of(key),
-                                    failed.size() - 1,
-                                    told.code,
-                                    told.message),
-                        is_denied ? missing_right(purpose_of(request).right, client_->options())
-                                  : std::string());
-        }
-        return true;
-    });
+    }
+    return failed.has_value();
 }
 
 bool S3Storage::remove_directory(std::string_view path)

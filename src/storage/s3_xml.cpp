@@ -201,7 +201,7 @@ std::vector<std::pair<std::string, StoreError>> parse_deletion(ByteView body)
     const pugi::xml_node result = parse(document, body, "DeleteResult");
     std::vector<std::pair<std::string, StoreError>> failed;
     for (const pugi::xml_node& node : result.children("Error")) {
-        failed.emplace_back(quotable(node.child_value("Key")),
+        failed.emplace_back(node.child_value("Key"),
                             StoreError{quotable(node.child_value("Code")),
                                        quotable(node.child_value("Message")),
                                        {}});

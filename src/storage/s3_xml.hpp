@@ -37,7 +37,7 @@ std::string completion_body(std::span<const std::string> etags);
 // Whether a key can be named in XML; others are removed one by one.
 bool is_fit_for_xml(std::string_view key);
 std::string deletion_body(std::span<const std::string> keys);
-// The keys that DeleteObjects could not remove, with the reason.
+// The keys that DeleteObjects could not remove, as the store names them, with the reason.
 std::vector<std::pair<std::string, StoreError>> parse_deletion(ByteView body);
 
 } // namespace pgstrata::storage

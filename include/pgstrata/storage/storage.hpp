@@ -65,7 +65,8 @@ public:
     // Removes a file; returns whether there was one. Removal is durable when it returns.
     virtual bool remove(std::string_view path) = 0;
     // Removes files, many in one request where the store can; one that is missing is as good as
-    // removed. Throws when any of them is left, naming one.
+    // removed. In no order. Throws when any of them is left, naming one; a store that refuses to
+    // remove some is asked for all the others first.
     virtual void remove_all(std::span<const std::string> paths);
     // Removes an empty directory; false when there is none or it is not empty. Stores without
     // directories always answer false.

@@ -293,7 +293,29 @@ TEST_CASE("removing many takes few requests, and one that fails is named", "[s3]
         } catch (const Error& error) {
             CHECK(error.code() == ErrorCode::access);
             CHECK_THAT(error.what(), Catch::Contains("root/d/0001") && Catch::Contains("locked"));
+            CHECK_THAT(error.what(), Catch::Contains(", and 2 more could not be removed"));
+            CHECK_THAT(error.hint(), Catch::Contains("s3:DeleteObject"));
         }
+        CHECK(fake.requests().size() == 3);
+        CHECK(fake.objects.empty());
+    }
+    SECTION("but those that the store is too busy for")
+    {
+        unsigned posts = 0;
+        fake.after = [&](const SeenRequest& request, HttpReply& reply) {
+            if (request.method == "POST" && ++posts == 1) {
+                fake.objects["root/d/0001"] = {};
+                fake.objects["root/other"] = {};
+                reply.body = "<DeleteResult><Error><Key>root/d/0001</Key><Code>SlowDown</Code>"
+                             "</Error><Error><Key>root/d/0002</Key><Code>NoSuchKey</Code></Error>"
+                             "<Error><Key>root/other</Key><Code>InternalError</Code></Error>"
+                             "</DeleteResult>";
+            }
+        };
+        CHECK_THROWS_WITH(store->remove_all(paths), Catch::Contains("root/other"));
+        CHECK(fake.count("DELETE") == 1);
+        CHECK(fake.objects.size() == 1);
+        CHECK(fake.objects.contains("root/other"));
     }
     SECTION("of a store that cannot")
     {
@@ -305,6 +327,21 @@ TEST_CASE("removing many takes few requests, and one that fails is named", "[s3]
         store->remove_all(paths);
         CHECK(fake.objects.size() == 1996);
         CHECK(fake.count("DELETE") == 5);
+    }
+    SECTION("of a store that cannot and refuses some")
+    {
+        paths.resize(5);
+        fake.before = [](const SeenRequest& request) -> std::optional<HttpReply> {
+            if (request.method == "POST") {
+                return error_reply(405, "MethodNotAllowed");
+            }
+            return request.path.ends_with("0001") || request.path.ends_with("0003")
+                       ? std::optional(error_reply(403, "AccessDenied"))
+                       : std::nullopt;
+        };
+        CHECK_THROWS_WITH(store->remove_all(paths),
+                          Catch::Contains("root/d/0001'") && Catch::Contains(", and 1 more"));
+        CHECK(fake.objects.size() == 1998);
     }
     SECTION("with a path that leaves the root")
     {
