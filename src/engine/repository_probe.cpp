@@ -10,6 +10,8 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::size_t kProbeLimit = 4096;
+// Nobody is at work on a probe for so long.
+constexpr UnixSeconds kProbeLife = 86400;
 
 class Probe : NonCopyable {
 public:
@@ -31,7 +33,9 @@ public:
             if (can_list) {
                 attempt(ProbeStep::list, [&] { find(); });
             }
-            attempt(ProbeStep::remove, [&] { remove(); });
+            if (attempt(ProbeStep::remove, [&] { remove(); })) {
+                attempt(ProbeStep::remove, [&] { storage_.remove_all(left_behind_); });
+            }
         }
         return std::move(failures_);
     }
@@ -52,11 +56,16 @@ private:
         }
     }
 
-    bool is_listed() const
+    bool is_listed()
     {
         bool is_there = false;
+        left_behind_.clear();
         storage_.list(directory_, [&](const storage::EntryInfo& entry) {
             is_there = is_there || entry.name == file_name(path_);
+            if (entry.type == storage::EntryType::file && repository::is_probe_name(entry.name) &&
+                now_seconds() - entry.mtime > kProbeLife) {
+                left_behind_.push_back(join_path(directory_, entry.name));
+            }
         });
         return is_there;
     }
@@ -72,7 +81,7 @@ private:
         }
     }
 
-    void find() const
+    void find()
     {
         if (!is_listed()) {
             throw Error(ErrorCode::file_missing,
@@ -100,6 +109,7 @@ private:
     std::string tag_;
     std::string path_;
     std::string text_;
+    std::vector<std::string> left_behind_; // by checks that died
     std::vector<ProbeFailure> failures_;
 };
 

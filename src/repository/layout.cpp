@@ -19,6 +19,7 @@ constexpr std::size_t kFullLabelSize = kLabelTimeSize + 1;
 constexpr std::string_view kCompressedSuffix = ".zst";
 constexpr std::string_view kDocumentSuffix = ".json";
 constexpr std::string_view kLeaseName = "lease";
+constexpr std::string_view kProbePrefix = "check-";
 constexpr std::size_t kPackDigits = 6;
 constexpr std::size_t kNoteDigits = 4;
 
@@ -136,7 +137,12 @@ std::string cluster_path(std::string_view stanza, ArchiveId id)
 
 std::string probe_path(std::string_view stanza, std::string_view tag)
 {
-    return fmt::format("{}/check-{}", archive_path(stanza), tag);
+    return fmt::format("{}/{}{}", archive_path(stanza), kProbePrefix, tag);
+}
+
+bool is_probe_name(std::string_view name)
+{
+    return name.starts_with(kProbePrefix) && is_hex(name.substr(kProbePrefix.size()));
 }
 
 std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_view wal_name)

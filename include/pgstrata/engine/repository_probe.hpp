@@ -21,7 +21,8 @@ struct ProbeFailure {
 // Writes a small object beside the archive of the stanza, reads it back, finds it in the listing of
 // its directory and removes it. Returns what failed, in this order of steps; a step that builds on
 // one that failed is left out. An object that cannot be removed stays: nothing takes it for WAL.
-// Throws Error(terminated) only.
+// What checks that died have left there is removed when it is a day old. Throws Error(terminated)
+// only.
 std::vector<ProbeFailure> probe_repository(storage::Storage& storage, const std::string& stanza);
 
 // What did not let a removal happen is a right that is missing, which may be on purpose.

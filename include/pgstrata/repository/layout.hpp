@@ -52,6 +52,7 @@ std::string archive_path(std::string_view stanza, ArchiveId id);
 std::string cluster_path(std::string_view stanza, ArchiveId id);
 // Of the object that a check leaves for a moment; no generation and no WAL has such a name.
 std::string probe_path(std::string_view stanza, std::string_view tag);
+bool is_probe_name(std::string_view name);
 // The directory in which the object of a WAL file lies: by the first 16 digits, or the archive's
 // own for history files.
 std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_view wal_name);

@@ -32,7 +32,10 @@ public:
     {
         check(Refused::list);
         if (!hides_names) {
-            inner_->list(directory, visit);
+            inner_->list(directory, [&](storage::EntryInfo entry) {
+                entry.mtime -= entry.name == older_name ? older_seconds : 0;
+                visit(entry);
+            });
         }
     }
     std::unique_ptr<RandomSource> open(std::string_view path) const override
@@ -62,6 +65,8 @@ public:
 
     std::string written;
     std::string other_text; // what is read in place of what was written
+    std::string older_name; // which is so much older than it is
+    UnixSeconds older_seconds = 0;
     bool hides_names = false;
     bool keeps_files = false;
 
@@ -175,6 +180,23 @@ TEST_CASE("a probe is not content with being told that all is well", "[check][bu
         return;
     }
     CHECK(steps(probe_repository(store, "main")) == std::vector{expected});
+}
+
+TEST_CASE("what a check left that died is removed by one a day later", "[check]")
+{
+    const auto& [name, age, stays] = GENERATE(table<std::string, UnixSeconds, bool>(
+        {{"check-0123", 90000, false}, {"check-0123", 80000, true}, {"else-0123", 90000, true}}));
+    CAPTURE(name, age);
+    RestrictedStorage store(Refused::nothing);
+    const auto path = repository::archive_path("main") + "/" + name;
+    storage::write_file(store, path, as_bytes("x"));
+    store.older_name = name;
+    store.older_seconds = age;
+
+    CHECK(probe_repository(store, "main").empty());
+
+    CHECK(store.info(path).has_value() == stays);
+    CHECK_FALSE(store.info(store.written));
 }
 
 TEST_CASE("a probe ends with the process", "[check][bug-57]")

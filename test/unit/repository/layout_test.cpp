@@ -45,6 +45,9 @@ TEST_CASE("what a check writes has a name of its own", "[repository][layout][che
 
     CHECK(path == "archive/main/check-0123456789abcdef");
     CHECK_FALSE(parse_archive_id(file_name(path)));
+    CHECK(is_probe_name(file_name(path)));
+    CHECK_FALSE(is_probe_name("check-"));
+    CHECK_FALSE(is_probe_name("check-list.txt"));
 }
 
 TEST_CASE("archive ids go both ways", "[repository][layout]")
