@@ -43,9 +43,11 @@ std::string first_wal(const Site& site)
 } // namespace
 
 TEST_CASE("backups beyond the count are expired after a backup, and what is left is restored",
-          "[expire]")
+          "[expire][s3]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.cipher = place.open ? "aes-256-gcm" : "", .place = place});
     site.cluster().sql("CREATE TABLE t (i int)");
     const std::vector<std::string> two = {"--repo1-retention-full=2", "--repo1-retention-diff=3"};
     const auto backup = [&](const std::string& type) {
@@ -70,9 +72,14 @@ TEST_CASE("backups beyond the count are expired after a backup, and what is left
     CHECK(first_wal(site) > before);
     const auto backups = site.info().at("backup");
     CHECK(first_wal(site) == backups.at(0).at("archive").at("start"));
+    for (const std::string& path : site.objects("archive/main/15-1/00000001")) {
+        CAPTURE(path);
+        CHECK(path.substr(path.rfind('/') + 1) >= first_wal(site));
+    }
 
     const std::string rows = count_of(site.cluster());
     grow(site);
+    site.cluster().archive_current_segment();
     for (const std::string& label : {full2, incr2, full3}) {
         CAPTURE(label);
         Cluster restored = site.restore({"--set=" + label, "--type=immediate"});
@@ -82,12 +89,15 @@ TEST_CASE("backups beyond the count are expired after a backup, and what is left
     }
     Cluster newest = site.restore({});
     newest.start();
+    newest.wait_until_promoted();
     CHECK(std::stoi(count_of(newest)) == std::stoi(rows) + 1000);
 }
 
-TEST_CASE("a dry run changes nothing, and the real run does what it said", "[expire]")
+TEST_CASE("a dry run changes nothing, and the real run does what it said", "[expire][s3]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     site.cluster().sql("CREATE TABLE t (i int)");
     for (int i = 0; i < 3; ++i) {
         grow(site);
@@ -95,6 +105,7 @@ TEST_CASE("a dry run changes nothing, and the real run does what it said", "[exp
     }
     const auto labels = site.labels();
     const auto before = site.objects("");
+    const auto before_archive = site.objects("archive/");
 
     const auto dry =
         site.must({"expire", "--repo1-retention-full=1", "--dry-run", "--log-level-console=info"});
@@ -107,11 +118,23 @@ TEST_CASE("a dry run changes nothing, and the real run does what it said", "[exp
 
     site.must({"expire", "--repo1-retention-full=1"});
     CHECK(site.labels() == std::vector<std::string>{labels[2]});
+    for (const std::string& path : site.objects("")) {
+        CAPTURE(path);
+        CHECK((path.find("/history/") != path.npos ||
+               (path.find(labels[0]) == path.npos && path.find(labels[1]) == path.npos)));
+    }
+    CHECK(site.objects("archive/").size() < before_archive.size());
+    Cluster restored = site.restore({"--type=immediate", "--target-action=promote"});
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(count_of(restored) == "3000");
 }
 
-TEST_CASE("pins, lives and schedules decide about their backups", "[expire]")
+TEST_CASE("pins, lives and schedules decide about their backups", "[expire][s3][annotate]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     const std::string pinned = site.backup();
     site.must({"annotate", "--set=" + pinned, "--pin"});
     const std::string lived = site.backup({"--type=full", "--retain=1d"});

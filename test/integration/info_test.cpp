@@ -47,9 +47,11 @@ TEST_CASE("info reports a missing stanza and one without backups with status 0",
     CHECK(site.info().at("backup").empty());
 }
 
-TEST_CASE("info's JSON has every key that monitors read, with its type", "[info]")
+TEST_CASE("info's JSON has every key that monitors read, with its type", "[info][s3]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.cipher = "aes-256-gcm", .place = place});
     site.backup({"--type=full", "--annotation=who=me"});
     site.cluster().archive_current_segment();
 

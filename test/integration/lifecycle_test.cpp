@@ -102,9 +102,11 @@ TEST_CASE("annotate changes what is noted of a backup", "[annotate]")
     CHECK(site.run({"annotate", "--set=" + both, "--annotation=a=b", "--repo=2"}).status == 75);
 }
 
-TEST_CASE("annotate writes down pins and terms", "[annotate]")
+TEST_CASE("annotate writes down pins and terms", "[annotate][s3]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     const auto label = site.backup();
     const auto note = [&](const std::string& number) {
         return nlohmann::json::parse(
@@ -222,10 +224,12 @@ TEST_CASE("what waited for a lock still minds a stop file", "[lock-wait][stop]")
     CHECK(site.labels().empty());
 }
 
-TEST_CASE("after stanza-upgrade both generations are kept and restored", "[stanza-upgrade]")
+TEST_CASE("after stanza-upgrade both generations are kept and restored", "[stanza-upgrade][s3]")
 {
-    const unsigned before = old_major();
-    Site old({.cluster = {.major = before}});
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    const unsigned before = place.open ? 15 : old_major();
+    Site old({.cluster = {.major = before}, .place = place});
     old.cluster().sql("CREATE TABLE t AS SELECT 'old' AS what");
     const auto old_full = old.backup();
     old.cluster().sql("INSERT INTO t VALUES ('after the backup')");
@@ -235,6 +239,7 @@ TEST_CASE("after stanza-upgrade both generations are kept and restored", "[stanz
     // The upgraded cluster is in another place, so that the old one can be asked for more.
     Site site({.cluster = {.major = 15, .own_identity = true},
                .repository = old.repository(),
+               .place = place,
                .is_ready = false});
     site.cluster().start();
     CHECK(site.run({"backup", "--type=incr"}).status == 51);
@@ -303,12 +308,14 @@ TEST_CASE("stanza-upgrade needs a stanza", "[stanza-upgrade]")
     CHECK(site.objects("/cluster.json").size() == 1);
 }
 
-TEST_CASE("stanza-delete removes a stanza that is stopped", "[stanza-delete]")
+TEST_CASE("stanza-delete removes a stanza that is stopped", "[stanza-delete][s3]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.cipher = "aes-256-gcm", .place = place});
     site.backup();
     site.backup({"--type=incr"});
-    fs::create_directories(site.repository() + "/archive/other/15-1");
+    site.replace_object("archive/other/15-1/cluster.json", "{}");
     const auto stop_file = site.path("lock/main.stop");
 
     const auto not_stopped = site.run({"stanza-delete", "--force"});
@@ -323,7 +330,8 @@ TEST_CASE("stanza-delete removes a stanza that is stopped", "[stanza-delete]")
     CHECK(site.run({"stanza-delete", "--force"}).status == 0);
     CHECK_FALSE(fs::exists(site.repository() + "/archive/main"));
     CHECK_FALSE(fs::exists(site.repository() + "/backup/main"));
-    CHECK(fs::exists(site.repository() + "/archive/other/15-1"));
+    CHECK(site.objects("main/").empty());
+    CHECK(site.objects("archive/other/").size() == 1);
     CHECK_FALSE(fs::exists(stop_file));
 
     // What is not there is deleted.

@@ -1,5 +1,6 @@
 # Black-box tests of the program against real servers. They need the program only when they run, so they can
-# hold any build of it: PGSTRATA_BINARY=build/asan/pgstrata build/release/test/integration.
+# hold any build of it: PGSTRATA_BINARY=build/asan/pgstrata build/release/test/integration. With the libraries they
+# see and damage what is in a bucket.
 if(PGSTRATA_SANITIZE)
   return()
 endif()
@@ -48,7 +49,8 @@ target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${X
 target_compile_definitions(integration PRIVATE
   PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata"
   PGSTRATA_START_SWIFT="${PROJECT_SOURCE_DIR}/test/support/start-swift.sh")
-target_link_libraries(integration PRIVATE pgstrata_options catch_main nlohmann_json::nlohmann_json)
+target_link_libraries(integration PRIVATE pgstrata_options catch_main pgstrata::storage pgstrata::repository
+  nlohmann_json::nlohmann_json)
 
 # What cannot be tested without a server and calls code.
 add_executable(integration-session

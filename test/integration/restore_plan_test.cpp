@@ -42,9 +42,11 @@ ProcessResult dry_run(const Site& site, std::vector<std::string> arguments)
 
 } // namespace
 
-TEST_CASE("a dry run shows the plan of a restore and writes nothing", "[restore-plan]")
+TEST_CASE("a dry run shows the plan of a restore and writes nothing", "[restore-plan][s3]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     fs::create_directory(site.path("tablespace"));
     site.cluster().sql("CREATE TABLESPACE fast LOCATION '" + site.path("tablespace") + "'");
     site.cluster().sql("CREATE TABLE t TABLESPACE fast AS SELECT 1 AS a");
@@ -55,6 +57,7 @@ TEST_CASE("a dry run shows the plan of a restore and writes nothing", "[restore-
     const auto last_wal = site.cluster().archive_current_segment();
     const auto target = site.new_path("target");
     const auto before = snapshot(site.path(""));
+    const auto objects = site.objects("");
 
     const auto result = dry_run(site,
                                 {"--pg1-path=" + target,
@@ -65,6 +68,7 @@ TEST_CASE("a dry run shows the plan of a restore and writes nothing", "[restore-
     CAPTURE(result.text());
     CHECK(result.status == 0);
     CHECK(snapshot(site.path("")) == before);
+    CHECK(site.objects("") == objects);
     CHECK_FALSE(fs::exists(target));
     CHECK_THAT(result.out, Contains(incr + " (incr) in repo1"));
     CHECK_THAT(result.out, Contains("reads from:") && Contains(" " + full + "\n"));

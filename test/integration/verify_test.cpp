@@ -4,9 +4,6 @@
 
 #include <catch2/catch.hpp>
 
-#include <filesystem>
-#include <fstream>
-
 using namespace pgstrata::test;
 using Catch::Contains;
 
@@ -14,13 +11,12 @@ namespace {
 
 constexpr int kFindings = 104;
 
-void flip(const std::string& path, std::uint64_t at)
+// Changes a byte in the middle.
+void damage(const Site& site, const std::string& path)
 {
-    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
-    file.seekg(static_cast<std::streamoff>(at));
-    const int before = file.get();
-    file.seekp(static_cast<std::streamoff>(at));
-    file.put(static_cast<char>(before ^ 1));
+    std::string bytes = site.read_object(path);
+    bytes.at(bytes.size() / 2) ^= 1;
+    site.replace_object(path, bytes);
 }
 
 nlohmann::json verify_json(const Site& site, const std::vector<std::string>& more = {})
@@ -44,9 +40,9 @@ nlohmann::json backup_of(const nlohmann::json& report, const std::string& label)
 std::string largest_pack(const Site& site, const std::string& label)
 {
     std::string largest;
-    std::uintmax_t size = 0;
+    std::size_t size = 0;
     for (const std::string& path : site.objects("/" + label + "/pack/")) {
-        const auto its = std::filesystem::file_size(site.repository() + "/" + path);
+        const auto its = site.read_object(path).size();
         if (its > size) {
             size = its;
             largest = path;
@@ -57,10 +53,12 @@ std::string largest_pack(const Site& site, const std::string& label)
 
 } // namespace
 
-TEST_CASE("verify is silent about a sound repository", "[verify]")
+TEST_CASE("verify is silent about a sound repository", "[verify][s3]")
 {
-    const std::string cipher = GENERATE("", "aes-256-gcm");
-    Site site({.cipher = cipher});
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    const std::string cipher = place.open ? "aes-256-gcm" : GENERATE("", "aes-256-gcm");
+    Site site({.cipher = cipher, .place = place});
     const std::string full = site.backup();
     site.cluster().sql("CREATE TABLE t AS SELECT generate_series(1, 10000) AS i");
     const std::string incr = site.backup({"--type=incr"});
@@ -80,15 +78,16 @@ TEST_CASE("verify is silent about a sound repository", "[verify]")
     CHECK(site.run({"verify", "--set=20200101-000000F"}).status == 75);
 }
 
-TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][bug-58]")
+TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][s3][bug-58]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     site.cluster().sql(
         "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 100000) AS i");
     const std::string full = site.backup();
     const std::string pack = largest_pack(site, full);
-    const std::string path = site.repository() + "/" + pack;
-    flip(path, std::filesystem::file_size(path) / 2);
+    damage(site, pack);
 
     const auto found = site.run({"verify", "--output=text"});
 
@@ -123,14 +122,32 @@ TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][bug
     CHECK(restored.sql(rows) == before);
 }
 
-TEST_CASE("verify tells of WAL that is missing", "[verify][bug-20]")
+TEST_CASE("verify names the pack that is gone", "[verify][s3][bug-47]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
+    const std::string label = site.backup();
+    const std::string pack = largest_pack(site, label);
+    site.remove_object(pack);
+
+    const auto found = site.run({"verify", "--output=text"});
+
+    CHECK(found.status == kFindings);
+    CHECK_THAT(found.out, Contains(pack + ": "));
+    CHECK_THAT(found.out, Contains("  backups that cannot be restored: " + label + "\n"));
+}
+
+TEST_CASE("verify tells of WAL that is missing", "[verify][s3][bug-20]")
+{
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     const std::string label = site.backup();
     site.cluster().archive_current_segment();
     const std::string missing = site.cluster().archive_current_segment();
     site.cluster().archive_current_segment();
-    std::filesystem::remove(site.repository() + "/" + site.objects(missing + "-").at(0));
+    site.remove_object(site.objects(missing + "-").at(0));
 
     const auto found = site.run({"verify", "--output=text"});
 

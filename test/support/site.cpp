@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/site.hpp"
 
+#include "support/swift.hpp"
+
+#include "pgstrata/storage/storage.hpp"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,10 +26,28 @@ std::string program_under_test()
     return path;
 }
 
+std::vector<Place> places()
+{
+    std::vector<Place> result{{}};
+    if (const Swift* swift = Swift::get()) {
+        result.push_back({"bucket", swift->repository(1), [swift](const std::string& root) {
+                              return swift->open(root);
+                          }});
+    }
+    return result;
+}
+
+Site::~Site() = default;
+
 Site::Site(const SiteOptions& options)
     : repository_(options.repository.empty() ? path("repository") : options.repository),
       cluster_(options.cluster)
 {
+    std::vector<std::string> lines = options.settings;
+    lines.insert(lines.end(), options.place.settings.begin(), options.place.settings.end());
+    if (options.place.open) {
+        bucket_ = options.place.open(repository_);
+    }
     for (const auto* name : {"log", "lock", "spool"}) {
         fs::create_directory(path(name));
     }
@@ -40,7 +62,7 @@ Site::Site(const SiteOptions& options)
         text << "repo1-cipher-type=" << options.cipher << "\nrepo1-cipher-pass=" << kPassphrase
              << "\n";
     }
-    for (const auto& line : options.settings) {
+    for (const auto& line : lines) {
         text << line << "\n";
     }
     text << "\n[main]\npg1-path=" << cluster_.data_directory() << "\npg1-port=" << cluster_.port()
@@ -123,6 +145,14 @@ Cluster Site::restore(const std::vector<std::string>& arguments)
 std::vector<std::string> Site::objects(const std::string& part) const
 {
     std::vector<std::string> result;
+    if (bucket_) {
+        storage::list_recursively(*bucket_, "", [&](const storage::EntryInfo& entry) {
+            if (entry.name.find(part) != std::string::npos) {
+                result.push_back(entry.name);
+            }
+        });
+        return result;
+    }
     for (const auto& entry : fs::recursive_directory_iterator(repository_)) {
         const auto name = fs::relative(entry.path(), repository_).string();
         if (entry.is_regular_file() && !entry.is_symlink() &&
@@ -132,6 +162,32 @@ std::vector<std::string> Site::objects(const std::string& part) const
     }
     std::sort(result.begin(), result.end());
     return result;
+}
+
+std::string Site::read_object(const std::string& path) const
+{
+    constexpr std::size_t kLimit = std::size_t{1} << 30U;
+    return bucket_ ? std::string(as_text(storage::read_file(*bucket_, path, kLimit)))
+                   : read_file(repository_ + "/" + path);
+}
+
+void Site::replace_object(const std::string& path, const std::string& text) const
+{
+    if (bucket_) {
+        storage::write_file(*bucket_, path, as_bytes(text), storage::WriteMode::replace);
+    } else {
+        fs::create_directories(fs::path(repository_ + "/" + path).parent_path());
+        write_file(repository_ + "/" + path, text);
+    }
+}
+
+void Site::remove_object(const std::string& path) const
+{
+    if (bucket_) {
+        bucket_->remove(path);
+    } else {
+        fs::remove(repository_ + "/" + path);
+    }
 }
 
 } // namespace pgstrata::test

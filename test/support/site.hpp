@@ -5,19 +5,35 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
+
+namespace pgstrata::storage {
+class Storage;
+}
 
 namespace pgstrata::test {
 
 // The program under test: PGSTRATA_BINARY, or the release build beside the source.
 std::string program_under_test();
 
+// Where a repository is: on a disk, or in a bucket.
+struct Place {
+    std::string name = "disk";
+    std::vector<std::string> settings = {};                                              // of repo1
+    std::function<std::unique_ptr<storage::Storage>(const std::string& root)> open = {}; // a bucket
+};
+// All there are, for GENERATE: without Swift the disk only.
+std::vector<Place> places();
+
 struct SiteOptions {
     ClusterOptions cluster;
     std::string cipher;                // of the repository; none when empty
     std::vector<std::string> settings; // lines of [global]
     std::string repository;            // where, if not in the site's own directory
+    Place place = {};                  // of that repository
     bool is_ready = true;              // started and with its stanza created
 };
 
@@ -27,6 +43,7 @@ public:
     static constexpr const char* kPassphrase = "correct horse battery staple";
 
     explicit Site(const SiteOptions& options = {});
+    ~Site();
 
     Cluster& cluster() { return cluster_; }
     const std::string& repository() const { return repository_; }
@@ -52,12 +69,17 @@ public:
     std::string new_path(const std::string& name);
     // Files of the repository whose path contains `part`, sorted, relative to its root.
     std::vector<std::string> objects(const std::string& part) const;
+    // The repository past the program under test.
+    std::string read_object(const std::string& path) const;
+    void replace_object(const std::string& path, const std::string& text) const;
+    void remove_object(const std::string& path) const;
 
 private:
     Arguments command_line(const std::vector<std::string>& arguments) const;
 
     TemporaryDirectory base_;
     std::string repository_;
+    std::unique_ptr<storage::Storage> bucket_; // nullptr on a disk
     Cluster cluster_;
     unsigned names_ = 0;
 };

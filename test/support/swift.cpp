@@ -3,6 +3,8 @@
 
 #include "support/certificate.hpp"
 
+#include "pgstrata/storage/s3.hpp"
+
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -123,6 +125,23 @@ std::vector<std::string> Swift::repository(unsigned index, bool is_tls) const
         settings.push_back(repo + "s3-uri-style=path");
     }
     return settings;
+}
+
+storage::S3Options Swift::options(const std::string& root) const
+{
+    storage::S3Options options{.root = root,
+                               .bucket = kBucket,
+                               .endpoint = "http://127.0.0.1:" + std::to_string(port),
+                               .region = kRegion,
+                               .uri_style = storage::S3UriStyle::path};
+    options.keys.access_key = codec::SecretText(kAccessKey);
+    options.keys.secret_key = codec::SecretText(kSecretKey);
+    return options;
+}
+
+std::unique_ptr<storage::Storage> Swift::open(const std::string& root) const
+{
+    return storage::make_s3_storage(options(root));
 }
 
 } // namespace pgstrata::test

@@ -8,6 +8,11 @@
 #include <string>
 #include <vector>
 
+namespace pgstrata::storage {
+class Storage;
+struct S3Options;
+} // namespace pgstrata::storage
+
 namespace pgstrata::test {
 
 // A real S3 server: OpenStack Swift, one for the whole test program, without and with TLS.
@@ -29,6 +34,9 @@ struct Swift {
 
     // Lines of [global] that make its bucket repoN.
     std::vector<std::string> repository(unsigned index, bool is_tls = false) const;
+    // What is below `root` in its bucket, without TLS.
+    storage::S3Options options(const std::string& root) const;
+    std::unique_ptr<storage::Storage> open(const std::string& root) const;
 };
 
 // One that can be taken down and brought up again with all that it holds. Throws std::runtime_error

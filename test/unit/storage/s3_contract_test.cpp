@@ -22,14 +22,7 @@ constexpr std::size_t kMebibyte = 1U << 20U;
 // A place of its own in the bucket.
 S3Options options_for(const Swift& swift)
 {
-    S3Options options{.root = "/unit/" + random_tag(),
-                      .bucket = Swift::kBucket,
-                      .endpoint = fmt::format("http://127.0.0.1:{}", swift.port),
-                      .region = Swift::kRegion,
-                      .uri_style = S3UriStyle::path};
-    options.keys.access_key = codec::SecretText(Swift::kAccessKey);
-    options.keys.secret_key = codec::SecretText(Swift::kSecretKey);
-    return options;
+    return swift.options("/unit/" + random_tag());
 }
 
 S3Options options_with_tls(const Swift& swift)
