@@ -180,7 +180,7 @@ void report(const repository::BackupSummary& summary, unsigned repo_index)
               format_size(summary.repository_delta + summary.manifest_size));
     log::info("{} backup size = {}, file total = {}",
               repository::to_string(summary.type),
-              format_size(summary.size),
+              format_size(summary.delta),
               summary.files);
 }
 
@@ -196,6 +196,9 @@ int run_backup(const config::Config& config)
     const Source source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
     options.data_directory = config.text("pg-path", source.index);
+    if (postgres::Session* session = source.session(source.index)) {
+        warn_of_late_checkpoint(config, *session);
+    }
     const repository::BackupSummary summary = engine::make_backup(
         options,
         *opened.repository,

@@ -4,7 +4,23 @@
 #include "pgstrata/command/error_names.hpp"
 #include "pgstrata/log/log.hpp"
 
+#include <array>
+#include <charconv>
+
 namespace pgstrata::command {
+
+namespace {
+
+struct TimeUnit {
+    std::string_view name;
+    std::uint64_t seconds = 0;
+};
+
+// Those that PostgreSQL shows settings in that count seconds.
+constexpr std::array<TimeUnit, 4> kTimeUnits{{{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}}};
+constexpr std::uint64_t kMilliseconds = 1000; // in a second
+
+} // namespace
 
 std::unique_ptr<postgres::Session> connect_server(const config::Config& config, unsigned index)
 {
@@ -26,6 +42,38 @@ engine::ServerExpectation server_expectation(const config::Config& config, unsig
     expected.check_archive = config.flag("archive-check");
     expected.refuse_archive_always = config.flag("archive-mode-check");
     return expected;
+}
+
+std::optional<std::uint64_t> setting_seconds(std::string_view text)
+{
+    std::uint64_t number = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (failure != std::errc() || number > UINT32_MAX) {
+        return std::nullopt;
+    }
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    for (const TimeUnit& unit : kTimeUnits) {
+        if (text == unit.name) {
+            return number * unit.seconds;
+        }
+    }
+    return std::nullopt;
+}
+
+void warn_of_late_checkpoint(const config::Config& config, postgres::Session& session)
+{
+    if (config.flag("start-fast")) {
+        return;
+    }
+    const auto checkpoint = setting_seconds(session.setting("checkpoint_timeout"));
+    const std::uint64_t limit =
+        static_cast<std::uint64_t>(config.number("db-timeout")) / kMilliseconds;
+    if (checkpoint && limit <= *checkpoint) {
+        log::warn("start-fast is disabled and db-timeout ({}s) is not longer than the server's "
+                  "checkpoint_timeout ({}s): the backup may fail before it starts",
+                  limit,
+                  *checkpoint);
+    }
 }
 
 std::vector<FoundServer> find_servers(const config::Config& config)

@@ -5,7 +5,10 @@
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/postgres/session.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 namespace pgstrata::command {
@@ -16,6 +19,13 @@ std::unique_ptr<postgres::Session> connect_server(const config::Config& config, 
 // What pgN's server must be like. The options about archiving are read where the command has them,
 // else nothing is asked of its archiving.
 engine::ServerExpectation server_expectation(const config::Config& config, unsigned index = 0);
+
+// Seconds in a setting as the server writes it ("5min", "90s"); nullopt for anything else.
+std::optional<std::uint64_t> setting_seconds(std::string_view text);
+
+// WARN when the server may let the start of a backup wait for a checkpoint for longer than
+// db-timeout, which cancels it.
+void warn_of_late_checkpoint(const config::Config& config, postgres::Session& session);
 
 // A server of the stanza that answered and is what the configuration says.
 struct FoundServer {

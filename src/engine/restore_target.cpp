@@ -41,12 +41,18 @@ void check_rights(const std::string& path)
     if (!S_ISDIR(status.st_mode)) {
         raise(ErrorCode::path_open, "'{}' is no directory", path);
     }
-    const bool is_root = ::geteuid() == 0;
-    if (!is_root &&
-        (status.st_uid != ::geteuid() || ::access(path.c_str(), R_OK | W_OK | X_OK) != 0)) {
+    if (::geteuid() == 0) {
+        return;
+    }
+    if (status.st_uid != ::geteuid()) {
         throw Error(ErrorCode::path_open,
                     fmt::format("unable to restore to path '{}' not owned by current user", path),
                     "run restore as the operating system user that owns the data directory");
+    }
+    if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+        throw Error(ErrorCode::path_open,
+                    fmt::format("unable to restore to path '{}' without rwx permissions", path),
+                    "give its owner the right to read, write and search it, as chmod u+rwx does");
     }
 }
 

@@ -246,3 +246,36 @@ TEST_CASE("a backup whose WAL does not arrive fails", "[backup][bug-59]")
     CHECK(site.run({"backup", "--type=full", "--archive-timeout=2s"}).status == 82);
     CHECK(site.labels().empty());
 }
+
+TEST_CASE("a start that may wait for longer than db-timeout is warned of", "[backup]")
+{
+    const auto& [start, timeout, is_warned] = GENERATE(
+        table<std::string, std::string, bool>({{"--no-start-fast", "--db-timeout=300", true},
+                                               {"--no-start-fast", "--db-timeout=301", false},
+                                               {"--start-fast", "--db-timeout=300", false}}));
+    CAPTURE(start, timeout);
+    Site site;
+    site.cluster().add_setting("checkpoint_timeout = '5min'");
+    site.cluster().restart();
+
+    const auto result =
+        site.must({"backup", "--type=full", "--log-level-console=warn", start, timeout});
+    const bool has_warning = result.text().find("checkpoint_timeout (300s)") != std::string::npos;
+    CHECK(has_warning == is_warned);
+}
+
+TEST_CASE("the size that a backup ends with is what it copied", "[backup]")
+{
+    Site site;
+    site.cluster().sql("CREATE TABLE big AS SELECT generate_series(1, 100000) AS i");
+    site.backup();
+
+    const auto log = site.must({"backup", "--type=incr", "--log-level-console=info"}).text();
+    CAPTURE(log);
+    const std::string words = "incr backup size = ";
+    const auto begin = log.find(words);
+    REQUIRE(begin != std::string::npos);
+    const auto size = log.substr(begin + words.size(), log.find(',', begin) - begin - words.size());
+    CHECK(size.find("MB") == std::string::npos); // as the cluster would have
+    CHECK(size.back() == 'B');
+}

@@ -191,6 +191,8 @@ TEST_CASE_METHOD(Fixture, "what is no directory of ours is refused", "[restore_t
         fs::create_directories(base / "wal");
         fs::permissions(base / "wal", fs::perms::owner_read | fs::perms::owner_exec);
         check_refused(false, ErrorCode::path_open);
+        CHECK_THROWS_WITH(prepare_roots(*layout, {}),
+                          Catch::Matchers::Contains("without rwx permissions"));
     }
 }
 
