@@ -26,6 +26,7 @@ nlohmann::json describe_holder()
         {"boot-id", boot_id()},
         {"pid", static_cast<std::uint64_t>(::getpid())},
         {"pid-started", process_start_ticks(::getpid())},
+        {"pid-namespace", pid_namespace()},
         {"renewed", static_cast<std::uint64_t>(now_seconds())},
     };
 }
@@ -43,8 +44,7 @@ public:
 
     void release() override
     {
-        renewer_.request_stop();
-        renewer_.join();
+        stop_renewing();
         std::vector<unsigned> earlier;
         repository_.storage().list(backup_path(stanza_, label_),
                                    [&](const storage::EntryInfo& entry) {
@@ -59,7 +59,19 @@ public:
         repository_.storage().remove(path_);
     }
 
+    void give_up() override
+    {
+        stop_renewing();
+        repository_.storage().remove(path_);
+    }
+
 private:
+    void stop_renewing()
+    {
+        renewer_.request_stop();
+        renewer_.join();
+    }
+
     void renew(const std::stop_token& token)
     {
         std::unique_lock lock(wait_mutex_);
@@ -90,14 +102,28 @@ private:
     std::jthread renewer_; // last: it uses the members above
 };
 
+// Whether its process number means the same process here.
+bool is_of_this_host(const LeaseInfo& lease)
+{
+    return lease.host == host_name() && !lease.boot_id.empty() && lease.boot_id == boot_id() &&
+           lease.pid_namespace != 0 && lease.pid_namespace == pid_namespace();
+}
+
 } // namespace
 
 bool is_alive(const LeaseInfo& lease, UnixSeconds now)
 {
-    if (lease.host == host_name() && lease.boot_id == boot_id()) {
-        return is_process_alive(lease.pid) && process_start_ticks(lease.pid) == lease.pid_started;
+    const bool is_fresh = now - lease.renewed < kLeaseLifeSeconds;
+    if (!is_of_this_host(lease)) {
+        return is_fresh;
     }
-    return now - lease.renewed < kLeaseLifeSeconds;
+    if (!is_process_alive(lease.pid)) {
+        return false;
+    }
+    const std::uint64_t started = process_start_ticks(lease.pid);
+    // The system may hide the processes of other users.
+    const bool is_known = started != 0 && lease.pid_started != 0;
+    return is_known ? started == lease.pid_started : is_fresh;
 }
 
 std::unique_ptr<Lease>
@@ -151,6 +177,9 @@ read_lease(const Repository& repository, std::string_view stanza, std::string_vi
     lease.pid = static_cast<std::int64_t>(document_number(document, "pid", path));
     lease.pid_started = document_number(document, "pid-started", path);
     lease.renewed = static_cast<UnixSeconds>(document_number(document, "renewed", path));
+    if (document.contains("pid-namespace")) {
+        lease.pid_namespace = document_number(document, "pid-namespace", path);
+    }
     return lease;
 }
 

@@ -10,6 +10,7 @@
 #include <pwd.h>
 #include <spawn.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -164,6 +165,12 @@ std::string boot_id()
     } catch (const Error&) {
         return {};
     }
+}
+
+std::uint64_t pid_namespace()
+{
+    struct stat info {};
+    return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
 }
 
 std::string user_name(std::uint32_t uid)

@@ -20,14 +20,17 @@ struct LeaseInfo {
         0; // in clock ticks since boot, so a pid that came round again is told apart
     UnixSeconds renewed = 0;
     unsigned turn = 0; // 0 for the first try
+    // Of which the pid is one: two containers may share the name of the host and its boot. 0 when
+    // not known, as in leases of earlier versions.
+    std::uint64_t pid_namespace = 0;
 };
 
 inline constexpr unsigned kLeaseRenewSeconds = 20;
 // A lease that was not renewed for this long is dead.
 inline constexpr unsigned kLeaseLifeSeconds = 180;
 
-// Whether the holder may still be at work. On this host (same boot) its process is asked for,
-// elsewhere the clock.
+// Whether the holder may still be at work. On this host (same boot, same namespace of processes)
+// its process is asked for, elsewhere and where the system does not tell all of that, the clock.
 bool is_alive(const LeaseInfo& lease, UnixSeconds now);
 
 // Holds a lease and renews it from a thread of its own until it is destroyed or released.
@@ -44,6 +47,8 @@ public:
     // Removes the lease and those of earlier turns. Not called when the process dies: then it runs
     // out.
     virtual void release() = 0;
+    // Removes the lease of this turn only: the backup is as it was before it was claimed.
+    virtual void give_up() = 0;
 };
 
 // The lease of the newest turn; nullopt when the backup has none.

@@ -23,6 +23,9 @@ std::uint64_t process_start_ticks(std::int64_t pid);
 std::string host_name();
 // Changes with every boot of the host; empty where the system does not tell.
 std::string boot_id();
+// Tells the process numbers of one container from those of another on the same host; 0 where the
+// system does not tell.
+std::uint64_t pid_namespace();
 std::string user_name(std::uint32_t uid); // the number as text when it has no name
 std::string group_name(std::uint32_t gid);
 // 8 random hex digits.

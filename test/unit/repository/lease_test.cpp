@@ -21,7 +21,10 @@ namespace {
 
 LeaseInfo own_lease()
 {
-    return {host_name(), boot_id(), ::getpid(), process_start_ticks(::getpid()), now_seconds()};
+    LeaseInfo lease{
+        host_name(), boot_id(), ::getpid(), process_start_ticks(::getpid()), now_seconds()};
+    lease.pid_namespace = pid_namespace();
+    return lease;
 }
 
 } // namespace
@@ -40,6 +43,7 @@ TEST_CASE("a lease says who holds it and goes when it is released", "[repository
     CHECK(info->boot_id == boot_id());
     CHECK(info->pid == ::getpid());
     CHECK(info->pid_started == process_start_ticks(::getpid()));
+    CHECK(info->pid_namespace == pid_namespace());
     CHECK(std::abs(info->renewed - now_seconds()) < 60);
     CHECK(is_alive(*info, now_seconds()));
     lease->release();
@@ -142,6 +146,76 @@ TEST_CASE("on another host, or before a reboot, age tells", "[repository][lease]
     lease.renewed = now - age;
     CAPTURE(age);
     CHECK(is_alive(lease, now) == alive);
+}
+
+TEST_CASE("a process number of another container on this host says nothing, age tells",
+          "[repository][lease][bug-46]")
+{
+    const UnixSeconds now = now_seconds();
+    LeaseInfo lease = own_lease();
+    REQUIRE(lease.pid_namespace != 0);
+    // Whoever has that number here is not the one that wrote the lease.
+    lease.pid = GENERATE(as<std::int64_t>(), 1, ::getpid(), 2147483647);
+    ++lease.pid_started;
+    SECTION("another container")
+    {
+        ++lease.pid_namespace;
+    }
+    SECTION("a lease of an earlier version, which does not tell")
+    {
+        lease.pid_namespace = 0;
+    }
+    SECTION("a boot that the system does not tell")
+    {
+        lease.boot_id.clear();
+    }
+    lease.renewed = now - kLeaseLifeSeconds + 1;
+    CHECK(is_alive(lease, now));
+    lease.renewed = now - kLeaseLifeSeconds;
+    CHECK_FALSE(is_alive(lease, now));
+}
+
+TEST_CASE("a process whose begin the system does not tell is judged by age",
+          "[repository][lease][bug-46]")
+{
+    const UnixSeconds now = now_seconds();
+    LeaseInfo lease = own_lease();
+    lease.pid_started = 0;
+    CHECK(is_alive(lease, now));
+    lease.renewed = now - kLeaseLifeSeconds;
+    CHECK_FALSE(is_alive(lease, now));
+}
+
+TEST_CASE("a lease that was written before it told the container is read",
+          "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    nlohmann::json document = {{"host", host_name()},
+                               {"boot-id", boot_id()},
+                               {"pid", static_cast<std::uint64_t>(::getpid())},
+                               {"pid-started", process_start_ticks(::getpid())},
+                               {"renewed", static_cast<std::uint64_t>(now_seconds())}};
+    memory.repository->write_document(lease_path(kStanza, kLabel), document);
+    const auto lease = read_lease(*memory.repository, kStanza, kLabel);
+    REQUIRE(lease);
+    CHECK(lease->pid_namespace == 0);
+    CHECK(is_alive(*lease, now_seconds()));
+    document["pid-namespace"] = "4026531836";
+    memory.repository->write_document(
+        lease_path(kStanza, kLabel), document, storage::WriteMode::replace);
+    CHECK_THROWS_MATCHES(
+        read_lease(*memory.repository, kStanza, kLabel), Error, HasCode(ErrorCode::format));
+}
+
+TEST_CASE("a lease that is given up leaves those of earlier turns", "[repository][lease][bug-46]")
+{
+    const MemoryRepository memory;
+    Lease::claim(*memory.repository, kStanza, kLabel).reset();
+    const auto second = Lease::claim(*memory.repository, kStanza, kLabel, 1);
+    REQUIRE(second);
+    second->give_up();
+    CHECK(find_lease_turn(*memory.repository, kStanza, kLabel) == 0U);
+    CHECK(Lease::claim(*memory.repository, kStanza, kLabel, 1) != nullptr);
 }
 
 TEST_CASE("a damaged lease is an error, not an absent one", "[repository][lease][bug-46]")

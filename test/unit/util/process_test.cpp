@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <limits>
 
 using namespace pgstrata;
@@ -97,6 +98,8 @@ TEST_CASE("the host tells its name and its boot", "[util][process]")
     CHECK_FALSE(host_name().empty());
     CHECK(boot_id() == boot_id());
     CHECK(boot_id().find('\n') == std::string::npos);
+    CHECK(std::filesystem::read_symlink("/proc/self/ns/pid") ==
+          fmt::format("pid:[{}]", pid_namespace()));
     CHECK(program_path().find("unit-util") != std::string::npos);
 }
 
