@@ -2,6 +2,7 @@
 #include "pgstrata/engine/abandoned.hpp"
 
 #include "engine/needed_backups.hpp"
+#include "engine/remains.hpp"
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/catalog.hpp"
@@ -21,13 +22,16 @@ void check_not_in_progress(const repository::Repository& repository,
     if (!is_in_progress(repository, stanza, label)) {
         return;
     }
-    throw Error(ErrorCode::lock_acquire,
-                fmt::format("backup '{}' of stanza '{}' is in progress, maybe on another host",
-                            label,
-                            stanza),
-                fmt::format("if its host has died, the lease in '{}' runs out after {} s",
-                            repository::lease_path(stanza, label),
-                            repository::kLeaseLifeSeconds));
+    throw Error(
+        ErrorCode::lock_acquire,
+        label == kDeletionLabel
+            ? fmt::format("stanza '{}' is being deleted, maybe by another host", stanza)
+            : fmt::format("backup '{}' of stanza '{}' is in progress, maybe on another host",
+                          label,
+                          stanza),
+        fmt::format("if its host has died, the lease in '{}' runs out after {} s",
+                    repository::lease_path(stanza, label),
+                    repository::kLeaseLifeSeconds));
 }
 
 // What a process that was stopped for a long time may still remove of what is no longer its own;
@@ -87,10 +91,12 @@ struct AbandonedBackup {
 
 std::vector<AbandonedBackup> find_abandoned(const repository::Repository& repository,
                                             const std::string& stanza,
-                                            std::string_view spared)
+                                            std::string_view spared,
+                                            KnownBackups& known)
 {
     std::vector<AbandonedBackup> found;
-    for (const std::string& label : repository::list_labels(repository, stanza)) {
+    known.labels = repository::list_labels(repository, stanza);
+    for (const std::string& label : known.labels) {
         if (repository.storage().info(repository::summary_path(stanza, label))) {
             continue;
         }
@@ -100,6 +106,7 @@ std::vector<AbandonedBackup> find_abandoned(const repository::Repository& reposi
         if (label != spared &&
             !repository.storage().info(repository::summary_path(stanza, label))) {
             found.push_back({label, last_turn});
+            known.dead.push_back(label);
         }
     }
     return found;
@@ -149,11 +156,18 @@ std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& 
     return found;
 }
 
+void check_not_being_deleted(const repository::Repository& repository, const std::string& stanza)
+{
+    check_not_in_progress(repository, stanza, std::string(kDeletionLabel));
+}
+
 void check_no_backup_in_progress(const repository::Repository& repository,
-                                 const std::string& stanza)
+                                 const std::string& stanza,
+                                 std::string_view spared)
 {
     for (const std::string& label : repository::list_labels(repository, stanza)) {
-        if (!repository.storage().info(repository::summary_path(stanza, label))) {
+        if (label != spared &&
+            !repository.storage().info(repository::summary_path(stanza, label))) {
             check_not_in_progress(repository, stanza, label);
         }
     }
@@ -215,7 +229,9 @@ void collect_abandoned_backups(const repository::Repository& repository,
                                const std::string& stanza,
                                std::string_view spared)
 {
-    const std::vector<AbandonedBackup> abandoned = find_abandoned(repository, stanza, spared);
+    KnownBackups known;
+    const std::vector<AbandonedBackup> abandoned =
+        find_abandoned(repository, stanza, spared, known);
     if (abandoned.empty()) {
         return;
     }
@@ -232,6 +248,7 @@ void collect_abandoned_backups(const repository::Repository& repository,
         }
         // Somebody may want to go on with it at this very moment.
         const auto lease = claim_next_turn(repository, stanza, label, last_turn);
+        check_still_unneeded(repository, stanza, label, known, *lease);
         log::info("remove what is left of the aborted backup {}", label);
         remove_incomplete_backup(repository, stanza, label, *lease);
     }

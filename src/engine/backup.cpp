@@ -57,6 +57,7 @@ public:
         wait_for_lock(options_.lock_wait_milliseconds, kLeasePause, [&] {
             choose_prior_backup();
             claim_label();
+            check_stanza();
         });
         check_prior();
         start();
@@ -156,6 +157,26 @@ private:
         claim_.emplace(
             repository_, options_.stanza, journal_header(), options_.can_resume, options_.workers);
         header().label = claim_->label();
+    }
+
+    // What is begun while the stanza is deleted would be lost with it.
+    void check_stanza()
+    {
+        try {
+            check_not_being_deleted(repository_, options_.stanza);
+            if (!repository_.storage().info(
+                    repository::cluster_path(options_.stanza, cluster_.id))) {
+                raise(ErrorCode::file_missing,
+                      "stanza '{}' was deleted at this moment",
+                      options_.stanza);
+            }
+        } catch (const Error&) {
+            durable_.reset();
+            lease_->give_up();
+            repository_.storage().remove_directory(
+                repository::backup_path(options_.stanza, header().label));
+            throw;
+        }
     }
 
     // Whoever removes backups looks for leases after the summaries went, so that one of the two

@@ -105,16 +105,27 @@ std::uint64_t expire_wal(const ExpireOptions& options,
 
 ExpireReport expire(const ExpireOptions& options, const repository::Repository& repository)
 {
-    const ExpireCatalog found = read_expire_catalog(repository, options.stanza);
+    ExpireCatalog found = read_expire_catalog(repository, options.stanza);
+    if (!options.is_dry_run && give_back_cut_off(options, repository, found)) {
+        found = read_expire_catalog(repository, options.stanza);
+    }
     const RetentionPlan plan =
         repository::plan_retention(found.catalog, options.policy, now_seconds(), options.request);
     log_plan(options, plan);
     ExpireReport report{plan.has_set, plan.removals.size(), 0};
-    if (!options.is_dry_run && !remove_backups(options, repository, found, plan)) {
+    const bool is_as_planned =
+        options.is_dry_run || remove_backups(options, repository, found, plan);
+    if (!is_as_planned && !options.request.set.empty()) {
+        throw Error(ErrorCode::lock_acquire,
+                    fmt::format("backup '{}' is not expired with all that builds on it: somebody "
+                                "else is at work on it, or has annotated it",
+                                options.request.set),
+                    "the warnings above tell; wait until he is done and repeat the command");
+    }
+    if (!is_as_planned || !remove_dead_backups(options, repository, found, plan)) {
         log::warn("repo{}: the next expire does the rest", options.repo_index);
         return report;
     }
-    remove_dead_backups(options, repository, found, plan);
     report.wal_files = expire_wal(options, repository, plan);
     remove_history(options, repository, found, plan);
     return report;

@@ -2,6 +2,7 @@
 #include "engine/expire_backups.hpp"
 
 #include "engine/needed_backups.hpp"
+#include "engine/remains.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
@@ -12,6 +13,7 @@
 #include "pgstrata/util/parallel.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <map>
 #include <set>
@@ -32,21 +34,60 @@ bool contains(const std::vector<std::string>& labels, const std::string& label)
     return std::ranges::find(labels, label) != labels.end();
 }
 
-// Nothing lists the backup any more. Somebody else may be at the same.
-void remove_without_summary(const ExpireOptions& options,
+// Nothing lists the backup any more. False when somebody else is at it, or something may build on
+// it again.
+bool remove_without_summary(const ExpireOptions& options,
                             const Repository& repository,
-                            const DeadBackup& backup)
+                            const DeadBackup& backup,
+                            const KnownBackups& known)
 {
     try {
         const auto lease =
             claim_next_turn(repository, options.stanza, backup.label, backup.last_turn);
+        check_still_unneeded(repository, options.stanza, backup.label, known, *lease);
         remove_incomplete_backup(repository, options.stanza, backup.label, *lease);
+        return true;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::lock_acquire) {
             throw;
         }
         log::warn("repo{}: {}", options.repo_index, error.what());
+        return false;
     }
+}
+
+// By what was known of it when its removal began. False when that cannot be.
+bool give_back_by_record(const Repository& repository,
+                         const std::string& stanza,
+                         const std::string& label,
+                         HeldLeases& held)
+{
+    const auto write = [&] {
+        const auto record = repository::read_history(repository, stanza, label);
+        // That of a backup that could not be read says nothing.
+        if (!record || record->archive_id.number == 0) {
+            raise(ErrorCode::format, "it does not say what the backup was");
+        }
+        repository::write_summary(repository, stanza, *record);
+    };
+    try {
+        return give_back(repository, stanza, label, write, held);
+    } catch (const Error& error) {
+        if (!is_of_one_object(error)) {
+            throw;
+        }
+        log::warn("the record of backup {} is of no use: {}", label, error.what());
+        return false;
+    }
+}
+
+KnownBackups known_backups(const ExpireCatalog& found)
+{
+    KnownBackups known{found.labels, {}};
+    for (const DeadBackup& backup : found.dead) {
+        known.dead.push_back(backup.label);
+    }
+    return known;
 }
 
 class BackupRemoval {
@@ -55,44 +96,47 @@ public:
                   const Repository& repository,
                   const ExpireCatalog& found,
                   const RetentionPlan& plan)
-        : options_(options), repository_(repository), found_(found), plan_(plan)
+        : options_(options), repository_(repository), found_(found), plan_(plan),
+          known_(known_backups(found))
     {
     }
 
     bool run()
     {
-        write_records();
         remove_summaries();
+        // Also when a signal has come: what has lost its summary must not stay so if it is needed.
         const std::set<std::string> needed = find_needed();
-        give_back(needed);
-        forget_records(needed);
-        std::vector<std::string> labels = removed_;
-        std::erase_if(labels, [&](const std::string& label) { return needed.contains(label); });
+        give_back_needed(needed);
+        check_cancelled();
         // Without their summaries none of them is needed by another.
-        parallel_for_each(kWorkers, labels.size(), [&](std::size_t i) {
-            check_cancelled();
-            log::info("repo{}: remove expired backup {}", options_.repo_index, labels[i]);
-            remove_without_summary(options_, repository_, {labels[i], turns_.at(labels[i])});
-        });
-        return needed.empty() && removed_.size() == plan_.removals.size();
+        std::map<std::string, std::vector<std::string>> families; // by full, those that build last
+        for (const std::string& label : removed_) {
+            if (!needed.contains(label)) {
+                families[repository::parse_backup_label(label)->full].push_back(label);
+            }
+        }
+        std::vector<std::vector<std::string>> lists;
+        for (auto& [full, labels] : families) {
+            lists.push_back(std::move(labels));
+        }
+        std::atomic<std::size_t> done = 0;
+        parallel_for_each(
+            kWorkers, lists.size(), [&](std::size_t i) { done += remove_family(lists[i]); });
+        return done == plan_.removals.size();
     }
 
 private:
-    void write_records() const
-    {
-        for (const repository::BackupSummary& backup : found_.catalog.backups) {
-            if (contains(plan_.removals, backup.label)) {
-                check_cancelled();
-                repository::write_history(repository_, options_.stanza, backup);
-            }
-        }
-    }
-
     // When what builds on it is gone. If this is cut off, it tells that the summary was removed and
     // not lost.
-    void write_record_of_unreadable(const std::string& label) const
+    void write_record(const std::string& label) const
     {
-        repository::BackupSummary backup;
+        const auto& backups = found_.catalog.backups;
+        const auto known = std::ranges::find(backups, label, &repository::BackupSummary::label);
+        if (known != backups.end()) {
+            repository::write_history(repository_, options_.stanza, *known);
+            return;
+        }
+        repository::BackupSummary backup; // that cannot be read
         const auto parsed = repository::parse_backup_label(label);
         backup.label = label;
         backup.type = parsed->type;
@@ -111,15 +155,15 @@ private:
     {
         storage::Storage& storage = repository_.storage();
         for (const std::string& label : plan_.removals) {
-            check_cancelled();
+            if (pending_signal() != 0) {
+                return;
+            }
             if (is_decided_anew(label)) {
                 warn_of_decision(label);
                 return;
             }
             removed_.push_back(label);
-            if (contains(found_.catalog.unreadable, label)) {
-                write_record_of_unreadable(label);
-            }
+            write_record(label);
             turns_[label] = repository::find_lease_turn(repository_, options_.stanza, label);
             if (auto summary = read_file_if_there(summary_path(label))) {
                 summaries_[label] = std::move(*summary);
@@ -154,6 +198,21 @@ private:
         log::warn("repo{}: backup {} is not expired: it was annotated at this moment",
                   options_.repo_index,
                   label);
+    }
+
+    // Returns how many. When another host has given one back, what it builds on is given back too.
+    std::size_t remove_family(const std::vector<std::string>& labels) const
+    {
+        for (std::size_t i = 0; i < labels.size(); ++i) {
+            check_cancelled();
+            log::info("repo{}: remove expired backup {}", options_.repo_index, labels[i]);
+            const DeadBackup backup{labels[i], turns_.at(labels[i])};
+            if (!remove_without_summary(options_, repository_, backup, known_)) {
+                give_back_needed({labels.begin() + static_cast<std::ptrdiff_t>(i), labels.end()});
+                return i;
+            }
+        }
+        return labels.size();
     }
 
     // Another host may have removed it, or it was lost.
@@ -191,57 +250,60 @@ private:
     // before its summary went. One that begins from now on finds none.
     std::set<std::string> find_begun_upon() const
     {
+        std::map<std::string, bool> has_begun; // by full
         std::set<std::string> needed;
-        for (const std::string& label : repository::list_labels(repository_, options_.stanza)) {
-            for (const std::string& removed : removed_) {
-                if (shares_full(removed, label) && has_begun(label)) {
-                    needed.insert(removed);
-                }
+        for (const std::string& label : removed_) {
+            const std::string full = repository::parse_backup_label(label)->full;
+            if (!has_begun.contains(full)) {
+                has_begun[full] = has_family_begun(repository_, options_.stanza, label, known_);
+            }
+            if (has_begun[full]) {
+                needed.insert(label);
             }
         }
         return needed;
     }
 
-    bool has_begun(const std::string& label) const
+    // Those that others build on first: of a family the rest does not go back without them.
+    void give_back_needed(const std::set<std::string>& needed) const
     {
-        const bool was_dead =
-            std::ranges::find(found_.dead, label, &DeadBackup::label) != found_.dead.end();
-        if (was_dead) {
-            return is_in_progress(repository_, options_.stanza, label) ||
-                   repository_.storage().info(summary_path(label)).has_value();
-        }
-        return !contains(found_.labels, label);
-    }
-
-    // Those that others build on first.
-    void give_back(const std::set<std::string>& needed) const
-    {
+        HeldLeases held;
+        std::set<std::string> gone; // fulls
         for (const std::string& label : needed) {
+            const std::string full = repository::parse_backup_label(label)->full;
+            if (gone.contains(full)) {
+                continue;
+            }
             log::warn("repo{}: backup {} is given back: a backup that may build on it has begun, "
-                      "or it was annotated",
+                      "it was annotated, or somebody else is at work on it",
                       options_.repo_index,
                       label);
-            if (const auto summary = summaries_.find(label); summary != summaries_.end()) {
-                storage::write_file(
-                    repository_.storage(), summary_path(label), summary->second.view());
+            if (give_back_one(label, held)) {
+                // Should it lose its summary one day, nobody has removed it.
+                repository_.storage().remove(repository::history_path(options_.stanza, label));
+            } else {
+                gone.insert(full);
             }
         }
     }
 
-    // Should one that stays lose its summary one day, nobody has removed it.
-    void forget_records(const std::set<std::string>& needed) const
+    bool give_back_one(const std::string& label, HeldLeases& held) const
     {
-        for (const std::string& label : plan_.removals) {
-            if (needed.contains(label) || !contains(removed_, label)) {
-                repository_.storage().remove(repository::history_path(options_.stanza, label));
-            }
+        const auto summary = summaries_.find(label);
+        if (summary == summaries_.end()) {
+            return give_back_by_record(repository_, options_.stanza, label, held);
         }
+        const auto write = [&] {
+            storage::write_file(repository_.storage(), summary_path(label), summary->second.view());
+        };
+        return give_back(repository_, options_.stanza, label, write, held);
     }
 
     const ExpireOptions& options_;
     const Repository& repository_;
     const ExpireCatalog& found_;
     const RetentionPlan& plan_;
+    KnownBackups known_;
     std::vector<std::string> removed_; // that have no summary any more
     std::map<std::string, std::optional<unsigned>> turns_;
     std::map<std::string, Buffer> summaries_;
@@ -270,8 +332,10 @@ public:
     {
     }
 
-    void remove() const
+    bool remove() const
     {
+        const KnownBackups known = known_backups(found_);
+        bool is_done = true;
         for (const DeadBackup& backup : found_.dead) {
             check_cancelled();
             if (is_needed(backup.label) || can_be_resumed(backup.label)) {
@@ -280,9 +344,10 @@ public:
             log::info(
                 "repo{}: remove what is left of backup {}", options_.repo_index, backup.label);
             if (!options_.is_dry_run) {
-                remove_without_summary(options_, repository_, backup);
+                is_done = remove_without_summary(options_, repository_, backup, known) && is_done;
             }
         }
+        return is_done;
     }
 
 private:
@@ -346,14 +411,42 @@ bool remove_backups(const ExpireOptions& options,
     return plan.removals.empty() || BackupRemoval(options, repository, found, plan).run();
 }
 
-void remove_dead_backups(const ExpireOptions& options,
+bool remove_dead_backups(const ExpireOptions& options,
                          const Repository& repository,
                          const ExpireCatalog& found,
                          const RetentionPlan& plan)
 {
-    if (!found.dead.empty()) {
-        DeadBackups(options, repository, found, plan).remove();
+    return found.dead.empty() || DeadBackups(options, repository, found, plan).remove();
+}
+
+bool give_back_cut_off(const ExpireOptions& options,
+                       const Repository& repository,
+                       const ExpireCatalog& found)
+{
+    if (found.dead.empty()) {
+        return false;
     }
+    std::vector<std::string> unknown = found.catalog.unreadable;
+    std::ranges::copy(found.catalog.in_progress, std::back_inserter(unknown));
+    const NeededBackups needed(found.catalog.backups, std::move(unknown));
+    HeldLeases held;
+    bool is_any_back = false;
+    for (const DeadBackup& backup : found.dead) {
+        const std::string need = needed.find_need(backup.label);
+        const bool was_removed = repository.storage()
+                                     .info(repository::history_path(options.stanza, backup.label))
+                                     .has_value();
+        if (!need.empty() && was_removed &&
+            give_back_by_record(repository, options.stanza, backup.label, held)) {
+            repository.storage().remove(repository::history_path(options.stanza, backup.label));
+            log::warn("repo{}: backup {}, whose removal was cut off, is given back, because {}",
+                      options.repo_index,
+                      backup.label,
+                      need);
+            is_any_back = true;
+        }
+    }
+    return is_any_back;
 }
 
 void remove_history(const ExpireOptions& options,

@@ -16,24 +16,6 @@ namespace {
 
 using repository::BackupSummary;
 
-// What is wrong with one object, and not with the store.
-bool is_of_one_object(const Error& error)
-{
-    switch (error.code()) {
-        using enum ErrorCode;
-    case checksum:
-    case crypto:
-    case file_open:
-    case file_read:
-    case format:
-    case json_format:
-    case version_not_supported:
-        return true;
-    default:
-        return false;
-    }
-}
-
 class CatalogReader {
 public:
     CatalogReader(const repository::Repository& repository, const std::string& stanza)
@@ -120,6 +102,23 @@ private:
 };
 
 } // namespace
+
+bool is_of_one_object(const Error& error)
+{
+    switch (error.code()) {
+        using enum ErrorCode;
+    case checksum:
+    case crypto:
+    case file_open:
+    case file_read:
+    case format:
+    case json_format:
+    case version_not_supported:
+        return true;
+    default:
+        return false;
+    }
+}
 
 ExpireCatalog read_expire_catalog(const repository::Repository& repository,
                                   const std::string& stanza)

@@ -296,6 +296,20 @@ void write_history(const Repository& repository,
     }
 }
 
+std::optional<BackupSummary>
+read_history(const Repository& repository, std::string_view stanza, std::string_view label)
+{
+    const std::string path = history_path(stanza, label);
+    try {
+        return from_json(repository.read_document(path), path);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            return std::nullopt;
+        }
+        throw;
+    }
+}
+
 std::vector<std::string> list_history(const Repository& repository, std::string_view stanza)
 {
     std::vector<std::string> labels;

@@ -69,7 +69,9 @@ private:
     void stop_renewing()
     {
         renewer_.request_stop();
-        renewer_.join();
+        if (renewer_.joinable()) {
+            renewer_.join();
+        }
     }
 
     void renew(const std::stop_token& token)

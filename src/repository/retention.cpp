@@ -96,8 +96,20 @@ private:
                std::ranges::any_of(catalog_.in_progress, is_here);
     }
 
+    void check_set_is_not_made() const
+    {
+        const auto& in_progress = catalog_.in_progress;
+        if (std::ranges::find(in_progress, request_.set) != in_progress.end()) {
+            throw Error(
+                ErrorCode::lock_acquire,
+                fmt::format("backup '{}' is in progress, maybe on another host", request_.set),
+                "wait until it is done; if its host has died, until its lease runs out");
+        }
+    }
+
     void remove_set()
     {
+        check_set_is_not_made();
         const auto label = parse_backup_label(request_.set);
         verdicts_ = keep_all(graph_, policy_, now_);
         Flags removed(graph_.size());
@@ -156,10 +168,13 @@ private:
                                     request_.set),
                         "remove that one first");
         }
-        if (std::ranges::any_of(catalog_.in_progress, is_after)) {
+        const auto made = std::ranges::find_if(catalog_.in_progress, is_after);
+        if (made != catalog_.in_progress.end()) {
             throw Error(ErrorCode::lock_acquire,
-                        fmt::format("a backup in progress may build on '{}'", request_.set),
-                        "wait until it is done");
+                        fmt::format("backup '{}', which is in progress, may build on '{}'",
+                                    *made,
+                                    request_.set),
+                        "wait until it is done; if its host has died, until its lease runs out");
         }
     }
 

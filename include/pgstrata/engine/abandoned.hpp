@@ -30,10 +30,19 @@ std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& 
                                                   const std::string& stanza,
                                                   const std::vector<std::string>& labels);
 
-// Throws Error(lock_acquire) when an incomplete backup of the stanza has a holder that may be at
-// work.
+// The label whose lease says that the stanza is being deleted: older than any backup.
+inline constexpr std::string_view kDeletionLabel = "19700101-000000F";
+
+// Throws Error(lock_acquire) while somebody deletes the stanza. Who begins a backup asks when he
+// has its lease, and who deletes looks for backups when he has his, so that one of the two learns
+// of the other.
+void check_not_being_deleted(const repository::Repository& repository, const std::string& stanza);
+
+// Throws Error(lock_acquire) when an incomplete backup of the stanza, but for the one labelled
+// `spared`, has a holder that may be at work.
 void check_no_backup_in_progress(const repository::Repository& repository,
-                                 const std::string& stanza);
+                                 const std::string& stanza,
+                                 std::string_view spared = {});
 
 // Throws Error(lock_acquire) when another backup of the stanza holds a fresh lease; removes what
 // backups that died have left behind (directories without backup.json whose lease has run out or

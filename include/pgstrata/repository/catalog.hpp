@@ -86,6 +86,9 @@ read_summary(const Repository& repository, std::string_view stanza, std::string_
 void write_history(const Repository& repository,
                    std::string_view stanza,
                    const BackupSummary& summary);
+// What that record says; nullopt when there is none.
+std::optional<BackupSummary>
+read_history(const Repository& repository, std::string_view stanza, std::string_view label);
 // The labels that have such a record, ascending.
 std::vector<std::string> list_history(const Repository& repository, std::string_view stanza);
 // Hears of a complete backup whose summary cannot be read.

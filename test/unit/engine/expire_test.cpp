@@ -300,8 +300,27 @@ TEST_CASE("what a complete backup builds on is not taken for garbage", "[engine]
         site.memory.storage->remove(summary_path(kStanza, site.builder.label(name)));
     }
     const WarningLog log;
-    expire(site.options(keep_fulls(1)), *site.memory);
-    CHECK(site.files_of("F1").size() == 2);
+    SECTION("it is listed again")
+    {
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F1 I1");
+        CHECK(read_summary(*site.memory, kStanza, site.builder.label("F1"))->start_wal ==
+              site.builder.at("F1").start_wal);
+        CHECK(list_history(*site.memory, kStanza) == std::vector{site.builder.label("F2")});
+    }
+    SECTION("it stays when its record cannot be read")
+    {
+        site.memory.flip(history_path(kStanza, site.builder.label("F1")), 20);
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "I1");
+        CHECK(site.files_of("F1").size() == 2);
+    }
+    SECTION("it is not listed without its manifest")
+    {
+        site.memory.storage->remove(manifest_path(kStanza, site.builder.label("F1")));
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "I1");
+    }
     CHECK(site.files_of("F2").empty());
     CHECK_THAT(log.text(), Catch::Contains("because backup " + site.builder.label("I1")));
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/hooked_storage.hpp"
 #include "support/matchers.hpp"
 #include "unit/engine/restore_fixture.hpp"
 #include "unit/repository/fixture.hpp"
 
+#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/stanza_delete.hpp"
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/storage/decorators.hpp"
@@ -69,6 +71,40 @@ private:
     }
 };
 
+// Of a deletion that was cut off; its process is dead, in truth this one.
+void remove_leases(const FilledStanza& stanza)
+{
+    for (const std::string& path : stanza.objects(kStanza)) {
+        if (parse_lease_name(path.substr(path.rfind('/') + 1))) {
+            stanza.memory.storage->remove(path);
+        }
+    }
+}
+
+// Of another host.
+void write_foreign_lease(const FilledStanza& stanza, const std::string& label, UnixSeconds renewed)
+{
+    stanza.memory.repository->write_document(lease_path(kStanza, label),
+                                             {{"host", "elsewhere.example"},
+                                              {"boot-id", "x"},
+                                              {"pid", 1U},
+                                              {"pid-started", 1U},
+                                              {"renewed", static_cast<std::uint64_t>(renewed)}},
+                                             storage::WriteMode::replace);
+}
+
+// As a backup asks that has its lease.
+bool is_begin_refused(const FilledStanza& stanza)
+{
+    try {
+        check_not_being_deleted(*stanza.memory, kStanza);
+    } catch (const Error& error) {
+        REQUIRE(error.code() == ErrorCode::lock_acquire);
+        return true;
+    }
+    return !stanza.memory.storage->info(cluster_path(kStanza, {15, 2}));
+}
+
 // What is removed at last.
 std::size_t count_contents(const std::set<std::string>& objects)
 {
@@ -122,6 +158,7 @@ TEST_CASE("a deletion that fails at any step leaves nothing that looks usable",
             REQUIRE(error.code() == plan.code);
         }
 
+        remove_leases(stanza);
         const auto left = stanza.objects(kStanza);
         const bool has_lost_a_cluster = count_named(left, "/cluster.json") < 2;
         const bool has_lost_contents = count_contents(left) < count_contents(before);
@@ -144,18 +181,69 @@ TEST_CASE("a deletion that fails at any step leaves nothing that looks usable",
 TEST_CASE("a stanza with a backup in progress is not deleted", "[engine][stanza-delete]")
 {
     const FilledStanza stanza;
-    const std::string label = "20261123-020000F";
-    stanza.memory.repository->write_document(
-        lease_path(kStanza, label),
-        {{"host", "elsewhere.example"},
-         {"boot-id", "x"},
-         {"pid", 1U},
-         {"pid-started", 1U},
-         {"renewed", static_cast<std::uint64_t>(now_seconds())}});
+    write_foreign_lease(stanza, "20261123-020000F", now_seconds());
     const auto before = stanza.objects(kStanza);
 
     CHECK_THROWS_MATCHES(
         delete_stanza(*stanza.memory, kStanza), Error, HasCode(ErrorCode::lock_acquire));
 
     CHECK(stanza.objects(kStanza) == before);
+}
+
+TEST_CASE("a backup that begins while the stanza is deleted either stops it or is refused",
+          "[engine][stanza-delete][bug-28]")
+{
+    // At which of the operations the other host writes its lease.
+    unsigned stopped = 0;
+    unsigned refused = 0;
+    bool was_completed = false;
+    for (unsigned step = 1; !was_completed; ++step) {
+        CAPTURE(step);
+        const FilledStanza stanza;
+        const std::string label = "20261123-020000F";
+        const auto before = stanza.objects(kStanza);
+        unsigned count = 0;
+        bool is_refused = false;
+        HookedStorage storage(*stanza.memory.storage, [&](StorageCall, std::string_view) {
+            if (++count != step) {
+                return;
+            }
+            write_foreign_lease(stanza, label, now_seconds());
+            is_refused = is_begin_refused(stanza);
+            if (is_refused) {
+                stanza.memory.storage->remove(lease_path(kStanza, label));
+            }
+        });
+        const auto repository = Repository::open(storage, {});
+        count = 0;
+        bool is_stopped = false;
+        try {
+            delete_stanza(*repository, kStanza);
+        } catch (const Error& error) {
+            REQUIRE(error.code() == ErrorCode::lock_acquire);
+            is_stopped = true;
+        }
+        was_completed = count < step;
+        if (is_stopped) {
+            stanza.memory.storage->remove(lease_path(kStanza, label));
+            CHECK(stanza.objects(kStanza) == before);
+        }
+        CHECK((was_completed || is_stopped || is_refused));
+        stopped += is_stopped ? 1 : 0;
+        refused += is_refused ? 1 : 0;
+    }
+    CHECK(stopped >= 4);
+    CHECK(refused >= 10);
+}
+
+TEST_CASE("of two hosts that delete a stanza one does it", "[engine][stanza-delete]")
+{
+    const FilledStanza stanza;
+    write_foreign_lease(stanza, std::string(kDeletionLabel), now_seconds());
+    CHECK_THROWS_MATCHES(
+        delete_stanza(*stanza.memory, kStanza), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(stanza.objects(kStanza).size() == 13);
+    write_foreign_lease(stanza, std::string(kDeletionLabel), now_seconds() - kLeaseLifeSeconds);
+    delete_stanza(*stanza.memory, kStanza);
+    CHECK(stanza.objects(kStanza).empty());
 }
