@@ -195,6 +195,7 @@ private:
             keep_for(plan, i, i < first);
         }
         std::ranges::sort(plan.kept, {}, &WalRange::first);
+        spare_cut_stretch(plan);
         std::ranges::sort(plan.timelines);
     }
 
@@ -208,6 +209,27 @@ private:
         // A later backup of an earlier timeline: two servers archive here.
         plan.kept.push_back(
             {backup.start_wal, is_before ? backup.stop_wal : end_of_timeline(backup.start_wal)});
+    }
+
+    // WAL between two backups goes whole or not at all: the rest of it would be of no use, and what
+    // is missing would look as if it was lost.
+    static void spare_cut_stretch(ArchivePlan& plan)
+    {
+        if (plan.limit.empty() || plan.limit >= plan.keep_from) {
+            return;
+        }
+        const WalRange* before = nullptr;
+        for (const WalRange& kept : plan.kept) {
+            if (kept.first <= plan.limit && plan.limit <= kept.last) {
+                return;
+            }
+            if (kept.last < plan.limit) {
+                before = &kept;
+            }
+        }
+        if (before != nullptr) {
+            plan.limit = before->last;
+        }
     }
 
     // It began after the backup before it, wherever that was.

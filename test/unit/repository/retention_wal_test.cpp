@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/repository/retention_fixture.hpp"
 
+#include "pgstrata/repository/wal_coverage.hpp"
+
 #include <catch2/catch.hpp>
 
 using namespace pgstrata;
@@ -330,7 +332,7 @@ TEST_CASE("WAL before a segment can be asked to go", "[retention][wal]")
     SECTION("no more than the rules let go")
     {
         builder.add_all("FFF");
-        CHECK(kept_segments(plan_last(builder, with_archive(1), before(15))) == "11-12 15-");
+        CHECK(kept_segments(plan_last(builder, with_archive(1), before(15))) == "11-");
         CHECK(kept_segments(plan_last(builder, with_archive(1), before(50))) == "11-12 21-22 31-");
         CHECK(kept_segments(plan_last(builder, with_archive(9), before(50))) == "11-");
         CHECK(kept_segments(plan_last(builder, RetentionPolicy(), before(50))) == "11-");
@@ -361,4 +363,63 @@ TEST_CASE("a stretch of segments is kept when one of them is", "[retention][wal]
     CHECK(any(12, 20));
     CHECK_FALSE(any(13, 20));
     CHECK(any(13, 21));
+}
+
+TEST_CASE("what goes before a segment leaves nothing that looks like a gap",
+          "[retention][wal][bug-29]")
+{
+    CatalogBuilder builder;
+    builder.add_all("FDFDF");
+    const RetentionPolicy policy = GENERATE(RetentionPolicy(),
+                                            with_archive(1, BackupType::full),
+                                            with_archive(2, BackupType::diff),
+                                            by_count(1),
+                                            by_count(2));
+    for (unsigned limit = 1; limit <= 70; ++limit) {
+        CAPTURE(limit);
+        const RetentionPlan plan =
+            plan_retention(builder.catalog(), policy, kNow, wal_before(builder.segment(limit)));
+        std::vector<std::string> segments;
+        for (unsigned number = 1; number <= 70; ++number) {
+            if (is_kept(plan.archives.back(), builder.segment(number))) {
+                segments.push_back(builder.segment(number));
+            } else {
+                CHECK(number < limit);
+            }
+        }
+        std::vector<BackupSummary> backups;
+        for (BackupSummary backup : builder.catalog().backups) {
+            if (std::ranges::find(plan.removals, backup.label) != plan.removals.end()) {
+                continue;
+            }
+            const auto start = postgres::parse_wal_segment(backup.start_wal, 16U << 20U);
+            backup.start_lsn.value = (start->number << 24U) + 0x28;
+            backup.stop_lsn.value = ((start->number + 1) << 24U) + 0x28;
+            backups.push_back(backup);
+        }
+        const WalCoverage coverage = cover_wal(segments, backups, {}, 16U << 20U);
+        CHECK(coverage.gaps.empty());
+        for (const BackupWal& backup : coverage.backups) {
+            CHECK(backup.missing.empty());
+        }
+    }
+}
+
+TEST_CASE("WAL between two backups goes whole or not at all", "[retention][wal]")
+{
+    CatalogBuilder builder;
+    builder.add_all("FFF");
+    const RetentionPolicy policy = with_archive(1, BackupType::full);
+    const auto [limit, kept] = GENERATE(table<unsigned, std::string>({{5, "5-"},
+                                                                      {11, "11-"},
+                                                                      {12, "11-"},
+                                                                      {13, "11-"},
+                                                                      {20, "11-"},
+                                                                      {21, "11-12 21-"},
+                                                                      {22, "11-12 21-"},
+                                                                      {25, "11-12 21-"},
+                                                                      {31, "11-12 21-22 31-"},
+                                                                      {50, "11-12 21-22 31-"}}));
+    CAPTURE(limit);
+    CHECK(kept_segments(plan_last(builder, policy, wal_before(builder.segment(limit)))) == kept);
 }
