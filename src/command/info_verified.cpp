@@ -22,7 +22,7 @@ std::map<PackName, UnixSeconds> newest_reads(const std::vector<VerifyRecord>& re
     std::map<PackName, UnixSeconds> newest;
     for (const VerifyRecord& record : records) {
         for (const PackName& pack : record.packs) {
-            newest[pack] = record.start;
+            newest[pack] = std::max(newest[pack], record.start);
         }
     }
     return newest;

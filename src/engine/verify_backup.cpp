@@ -352,6 +352,12 @@ std::vector<VerifyFault> verify_history(const repository::Repository& repository
                 paths.push_back(repository::history_path(stanza, *label));
             }
         });
+    repository.storage().list(repository::verify_path(stanza),
+                              [&](const storage::EntryInfo& entry) {
+                                  if (const auto number = repository::parse_note_name(entry.name)) {
+                                      paths.push_back(repository::verify_path(stanza, *number));
+                                  }
+                              });
     std::vector<VerifyFault> faults;
     for (const std::string& path : paths) {
         try {

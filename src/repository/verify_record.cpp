@@ -210,10 +210,57 @@ void add_places(const std::vector<DamagedPlace>& places, UnixSeconds since, Dama
     }
 }
 
-// Whether the run has read a WAL file, wherever it is.
+// Whether all that the first has read it has read after the second ended. Of runs at the same time
+// nobody knows, and a clock that goes back decides nothing.
+bool is_after(const VerifyRecord& later, const VerifyRecord& earlier)
+{
+    return later.number > earlier.number && later.start >= std::max(earlier.start, earlier.stop);
+}
+
+// Whether the run has read a WAL file, wherever it is, and would name it.
 bool has_read(const VerifyRecord& record, std::string_view path)
 {
-    return record.set.empty() && is_in_share(record.from, record.to, path);
+    return record.set.empty() && record.wal.size() < kMostWal &&
+           is_in_share(record.from, record.to, path);
+}
+
+// Whether a run after that of `record` has read the pack.
+bool is_read_after(const std::vector<VerifyRecord>& records,
+                   const VerifyRecord& record,
+                   const PackName& pack)
+{
+    return std::ranges::any_of(records, [&](const VerifyRecord& other) {
+        return is_after(other, record) && other.packs.contains(pack);
+    });
+}
+
+// The same of a WAL file.
+bool is_wal_read_after(const std::vector<VerifyRecord>& records,
+                       const VerifyRecord& record,
+                       std::string_view path)
+{
+    return std::ranges::any_of(records, [&](const VerifyRecord& other) {
+        return is_after(other, record) && has_read(other, path);
+    });
+}
+
+// What is wrong with one object, and not with the store.
+bool is_of_one_object(const Error& error)
+{
+    switch (error.code()) {
+        using enum ErrorCode;
+    case checksum:
+    case crypto:
+    case file_missing: // a later run has removed it
+    case file_open:
+    case file_read:
+    case format:
+    case json_format:
+    case version_not_supported:
+        return true;
+    default:
+        return false;
+    }
 }
 
 } // namespace
@@ -247,7 +294,12 @@ std::vector<VerifyRecord> read_verify_records(const Repository& repository, std:
             records.push_back(from_json(repository.read_document(path), path));
             records.back().number = number;
         } catch (const Error& error) {
-            log::warn("a record of verify is passed over: {}", error.what());
+            if (!is_of_one_object(error)) {
+                throw;
+            }
+            log::warn("a record of verify is passed over, damage that it told of is not known any "
+                      "more: {}\nHINT: verify without --sample and --set replaces it",
+                      error.what());
         }
     }
     return records;
@@ -258,11 +310,8 @@ Damage known_damage(const std::vector<VerifyRecord>& records,
 {
     Damage known;
     for (const VerifyRecord& record : records) {
-        for (const PackName& pack : record.packs) {
-            known.clear(pack);
-        }
         for (const auto& [pack, places] : record.damage.places()) {
-            if (is_there(pack, labels)) {
+            if (is_there(pack, labels) && !is_read_after(records, record, pack)) {
                 add_places(places, record.start, known);
             }
         }
@@ -274,9 +323,10 @@ std::map<std::string, DamagedWal> known_damaged_wal(const std::vector<VerifyReco
 {
     std::map<std::string, DamagedWal> known;
     for (const VerifyRecord& record : records) {
-        std::erase_if(known, [&](const auto& one) { return has_read(record, one.first); });
         for (const auto& [path, problem] : record.wal) {
-            known.try_emplace(path, DamagedWal{problem, record.start});
+            if (!is_wal_read_after(records, record, path)) {
+                known.try_emplace(path, DamagedWal{problem, record.start});
+            }
         }
     }
     return known;
@@ -306,18 +356,14 @@ std::uint64_t next_share(const std::vector<VerifyRecord>& records)
 std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                       const std::vector<std::string>& labels)
 {
-    std::set<PackName> later;
-    std::vector<const VerifyRecord*> later_runs;
     bool has_cursor = false;
     std::vector<unsigned> useless;
     for (auto record = records.rbegin(); record != records.rend(); ++record) {
         const auto is_told = [&](const PackName& pack) {
-            return later.contains(pack) || !is_there(pack, labels);
+            return !is_there(pack, labels) || is_read_after(records, *record, pack);
         };
         const auto is_read_again = [&](const auto& wal) {
-            return std::ranges::any_of(later_runs, [&](const VerifyRecord* later_run) {
-                return has_read(*later_run, wal.first);
-            });
+            return is_wal_read_after(records, *record, wal.first);
         };
         const bool is_cursor = record->set.empty() && !has_cursor;
         has_cursor = has_cursor || record->set.empty();
@@ -327,18 +373,41 @@ std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                 [&](const auto& place) { return is_told(place.first); })) {
             useless.push_back(record->number);
         }
-        later.insert(record->packs.begin(), record->packs.end());
-        later_runs.push_back(&*record);
     }
     return useless;
 }
+
+namespace {
+
+// Of those that cannot be read: what a run over everything has said since.
+std::vector<std::string> replaced_records(const Repository& repository,
+                                          std::string_view stanza,
+                                          const std::vector<VerifyRecord>& records)
+{
+    std::vector<std::string> paths;
+    repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
+        const auto number = parse_note_name(entry.name);
+        const auto replaces = [&](const VerifyRecord& record) {
+            return record.number > *number && record.set.empty() && record.from == record.to &&
+                   record.start >= entry.mtime;
+        };
+        if (number && std::ranges::find(records, *number, &VerifyRecord::number) == records.end() &&
+            std::ranges::any_of(records, replaces)) {
+            paths.push_back(verify_path(stanza, *number));
+        }
+    });
+    return paths;
+}
+
+} // namespace
 
 void prune_verify_records(const Repository& repository,
                           std::string_view stanza,
                           const std::vector<std::string>& labels)
 {
-    std::vector<std::string> paths;
-    for (const unsigned number : useless_records(read_verify_records(repository, stanza), labels)) {
+    const std::vector<VerifyRecord> records = read_verify_records(repository, stanza);
+    std::vector<std::string> paths = replaced_records(repository, stanza, records);
+    for (const unsigned number : useless_records(records, labels)) {
         paths.push_back(verify_path(stanza, number));
     }
     try {

@@ -42,12 +42,14 @@ bool is_in_share(std::uint64_t from, std::uint64_t to, std::string_view path) no
 void write_verify_record(const Repository& repository,
                          std::string_view stanza,
                          const VerifyRecord& record);
-// The oldest first. One that cannot be read is passed over with a WARN.
+// By number, which is the order in which the runs ended. One that cannot be read is passed over
+// with a WARN. Throws when the store does not answer.
 std::vector<VerifyRecord> read_verify_records(const Repository& repository,
                                               std::string_view stanza);
 
-// What is damaged as far as the records tell: a later run that read a pack says all there is to say
-// about it. Packs of labels that are not among `labels` (ascending) are gone and do not count.
+// What is damaged as far as the records tell: a run that read a pack says all there is to say about
+// it, once it began after the end of the one that found damage. What runs at the same time found is
+// all known. Packs of labels that are not among `labels` (ascending) are gone and do not count.
 Damage known_damage(const std::vector<VerifyRecord>& records,
                     const std::vector<std::string>& labels);
 // A WAL file in an archive that an earlier run found damaged.
@@ -55,8 +57,8 @@ struct DamagedWal {
     std::string problem;
     UnixSeconds since = 0; // when that run began
 };
-// The same of WAL files, by path: a later run over all backups whose share has the path has read
-// it, if it is there.
+// The same of WAL files, by path: a run over all backups whose share has the path has read it, if
+// it is there.
 std::map<std::string, DamagedWal> known_damaged_wal(const std::vector<VerifyRecord>& records);
 // Bytes of `packs` (ascending by name) that runs since `since` have read.
 std::uint64_t verified_bytes(const std::vector<VerifyRecord>& records,
@@ -68,7 +70,8 @@ std::uint64_t next_share(const std::vector<VerifyRecord>& records);
 // newest run over all backups is never among them.
 std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                       const std::vector<std::string>& labels);
-// Removes those; a failure is a WARN.
+// Removes those, and those that cannot be read once a run over everything has begun after they were
+// stored; a failure is a WARN.
 void prune_verify_records(const Repository& repository,
                           std::string_view stanza,
                           const std::vector<std::string>& labels);

@@ -3,6 +3,8 @@
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/verify_record.hpp"
+#include "pgstrata/storage/decorators.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
@@ -30,6 +32,7 @@ VerifyRecord record(unsigned number,
     VerifyRecord one;
     one.number = number;
     one.start = number * 100;
+    one.stop = one.start + 50;
     one.packs = packs;
     for (const DamagedPlace& hurt : damage) {
         one.damage.add(hurt);
@@ -266,4 +269,114 @@ TEST_CASE("records that say nothing any more are of no use", "[repository][verif
     set.set = kOld;
     CHECK(useless_records({record(1, {}), record(2, {}), set}, labels) ==
           std::vector<unsigned>{3, 1});
+}
+
+TEST_CASE("what runs at the same time found counts all, whichever ended last",
+          "[repository][verify]")
+{
+    const std::vector<std::string> labels = {kOld, kNew};
+    const PackName pack{kOld, 0};
+    const std::string wal = "archive/demo/15-1/x";
+    // The long one read the pack, or did not, at any time of the short one.
+    VerifyRecord quick = record(1, {pack}, {place(kOld, 0, 64)});
+    quick.wal = {{wal, "torn"}};
+    VerifyRecord long_run = record(2, {pack});
+    const auto [start, is_known] = GENERATE(table<UnixSeconds, bool>(
+        {{50, true}, {100, true}, {120, true}, {149, true}, {150, false}, {200, false}}));
+    CAPTURE(start);
+    long_run.start = start;
+    long_run.stop = 1000;
+
+    CHECK(known_damage({quick, long_run}, labels).has(pack) == is_known);
+    CHECK(known_damaged_wal({quick, long_run}).contains(wal) == is_known);
+    CHECK(useless_records({quick, long_run}, labels).empty() == is_known);
+    // The other way round the long one found it and the quick one ended first.
+    std::swap(quick.damage, long_run.damage);
+    CHECK(known_damage({quick, long_run}, labels).has(pack));
+    CHECK(useless_records({quick, long_run, record(20, {pack})}, labels) ==
+          std::vector<unsigned>{2, 1});
+}
+
+TEST_CASE("a clock that went back forgets no damage", "[repository][verify]")
+{
+    const std::vector<std::string> labels = {kOld};
+    VerifyRecord hurt = record(1, {{kOld, 0}}, {place(kOld, 0, 64)});
+    VerifyRecord later = record(2, {{kOld, 0}});
+    later.start = 10;
+    later.stop = 20;
+    CHECK(known_damage({hurt, later}, labels).has({kOld, 0}));
+    hurt.stop = 0; // it went back while the run was at work
+    later.start = 99;
+    CHECK(known_damage({hurt, later}, labels).has({kOld, 0}));
+    later.start = 100;
+    CHECK_FALSE(known_damage({hurt, later}, labels).has({kOld, 0}));
+    // A newer one by the clock that ended before.
+    VerifyRecord before = record(1, {{kOld, 0}});
+    before.start = 900;
+    VerifyRecord found = record(2, {{kOld, 0}}, {place(kOld, 0, 64)});
+    CHECK(known_damage({before, found}, labels).has({kOld, 0}));
+}
+
+TEST_CASE("a record that could not name all damaged WAL takes none for sound",
+          "[repository][verify]")
+{
+    VerifyRecord first = record(1, {});
+    first.wal = {{"archive/demo/15-1/x", "torn"}};
+    VerifyRecord full = record(2, {});
+    for (int i = 0; i < 1000; ++i) {
+        full.wal.emplace(fmt::format("archive/demo/15-1/{:04}", i), "torn");
+    }
+    CHECK(known_damaged_wal({first, full}).contains("archive/demo/15-1/x"));
+    full.wal.erase(full.wal.begin());
+    CHECK_FALSE(known_damaged_wal({first, full}).contains("archive/demo/15-1/x"));
+}
+
+TEST_CASE("a record that cannot be read stays until a run over everything has replaced it",
+          "[repository][verify]")
+{
+    log::configure({.console = log::Level::off});
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {{kOld, 0}}, {place(kOld, 0, 64)}));
+    memory.flip(verify_path(kStanza, 1), 30);
+    VerifyRecord next = record(0, {{kOld, 0}});
+    next.start = now_seconds() + 10;
+    next.stop = next.start;
+    bool replaces = false;
+    SECTION("over everything")
+    {
+        replaces = true;
+    }
+    SECTION("not a set")
+    {
+        next.set = kOld;
+    }
+    SECTION("not a share")
+    {
+        next.to = 5;
+    }
+    SECTION("not one that had begun before")
+    {
+        next.start = 5;
+    }
+    write_verify_record(*memory, kStanza, next);
+
+    prune_verify_records(*memory, kStanza, {kOld});
+
+    CHECK(memory.storage->info(verify_path(kStanza, 1)).has_value() == !replaces);
+    CHECK(memory.storage->info(verify_path(kStanza, 2)));
+    log::configure({});
+}
+
+TEST_CASE("a store that does not answer is no damaged record", "[repository][verify]")
+{
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {{kOld, 0}}, {place(kOld, 0, 64)}));
+    storage::FaultPlan plan;
+    plan.code = ErrorCode::service;
+    const auto failing = storage::make_failing_storage(*memory.storage, plan);
+    const auto repository = Repository::open(*failing, {});
+    plan.count = 0;
+    plan.fail_at = 2;
+    CHECK_THROWS_MATCHES(
+        read_verify_records(*repository, kStanza), Error, HasCode(ErrorCode::service));
 }
