@@ -11,6 +11,7 @@
 #include "engine/database_names.hpp"
 #include "engine/server_wal.hpp"
 
+#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/engine/copy.hpp"
 #include "pgstrata/engine/lock.hpp"
@@ -171,10 +172,7 @@ private:
                       options_.stanza);
             }
         } catch (const Error&) {
-            durable_.reset();
-            lease_->give_up();
-            repository_.storage().remove_directory(
-                repository::backup_path(options_.stanza, header().label));
+            claim_.reset();
             throw;
         }
     }
