@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <regex>
 #include <sstream>
@@ -238,25 +239,34 @@ TEST_CASE_METHOD(Fixture, "lines of many threads stay whole", "[log]")
 
 TEST_CASE_METHOD(Fixture, "signals in the middle of logging do not block it", "[log][bug-57]")
 {
+    std::array<int, 2> ready{};
+    REQUIRE(::pipe(ready.data()) == 0);
+    const FileDescriptor begin(ready[0]);
+    const FileDescriptor end(ready[1]);
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         install_signal_handlers();
         log::configure({.console = Level::info});
-        for (int i = 0; i < 200'000 && pending_signal() != SIGTERM; ++i) {
-            log::info("busy {}", i);
+        const char byte = 1;
+        for (auto sent = ::write(end.get(), &byte, 1); sent == 1 && pending_signal() != SIGTERM;) {
+            log::info("busy");
         }
         ::_exit(pending_signal() == SIGTERM ? 0 : 1);
     }
+    char byte = 0;
+    REQUIRE(::read(begin.get(), &byte, 1) == 1);
     for (int i = 0; i < 50; ++i) {
         ::usleep(1000);
-        ::kill(child, i == 49 ? SIGTERM : SIGHUP);
+        ::kill(child, SIGHUP);
     }
+    // More than once, since a hangup that is still on its way may be noted after it.
     int status = -1;
     pid_t ended = 0;
     for (int i = 0; i < 1000 && ended == 0; ++i) {
-        ended = ::waitpid(child, &status, WNOHANG);
+        ::kill(child, SIGTERM);
         ::usleep(10'000);
+        ended = ::waitpid(child, &status, WNOHANG);
     }
     if (ended == 0) {
         ::kill(child, SIGKILL);
