@@ -60,10 +60,10 @@ int run_stanza_delete(const config::Config& config)
     const std::string& stanza = config.text("stanza");
     check_stanza_name(stanza);
     const unsigned index = repository_to_delete_in(config);
-    check_stopped(config);
     using enum engine::LockType;
     const auto lock = take_locks(config, {archive, backup, restore}, {index});
     if (engine::has_stanza(*open_storage(config, index), stanza)) {
+        check_stopped(config);
         const OpenedRepository opened = open_repository(config, index);
         engine::wait_for_lock(static_cast<std::uint64_t>(config.number("lock-wait")),
                               kLeasePause,
