@@ -165,8 +165,10 @@ void S3Upload::publish_once(const S3Request& last)
 {
     using Conditions = S3Client::Conditions;
     const S3Client::Turn turn(*client_, key_);
-    // A store may also pay no heed to a condition that it does not know.
-    if (client_->conditions != Conditions::obeyed && is_taken()) {
+    // A store may also pay no heed to a condition that it does not know, or knows of single writes
+    // only, as Ceph 16 does.
+    const bool is_in_parts = !upload_id_.empty();
+    if ((is_in_parts || client_->conditions != Conditions::obeyed) && is_taken()) {
         raise_taken();
     }
     if (client_->conditions != Conditions::refused) {

@@ -80,7 +80,8 @@ struct S3Options {
 // part_size so that 5 TiB stay below the limit of 10000 parts. An upload that is abandoned or fails
 // is taken back. WriteMode::once is guarded by If-None-Match where the store is known to obey it,
 // else by a look before the write, which keeps writers of this process apart but not those of two
-// hosts at the same moment.
+// hosts at the same moment. Uploads in parts are guarded by both: some stores obey the condition of
+// a single write only.
 //
 // An open source is one version of an object: when that is replaced or removed, Error(file_read)
 // for what is not in memory yet. Objects of up to 64 KiB are read when they are opened.

@@ -264,6 +264,24 @@ TEST_CASE("a condition guards a name as soon as the store is known to obey it", 
     }
 }
 
+TEST_CASE("an upload in parts looks before it ends, whatever the store does with single writes",
+          "[s3][bug-42]")
+{
+    FakeS3 fake;
+    fake.conditions = FakeConditions::ignored;
+    fake.objects["root/a"] = {"old", ""};
+    S3Options options = fake.options();
+    options.part_size = 4;
+    const auto client = std::make_shared<S3Client>(options, real_surroundings());
+    client->conditions = S3Client::Conditions::obeyed;
+    const auto file = make_s3_upload(client, client->key_of("a"), WriteMode::once);
+    file->write(as_bytes("123456"));
+
+    CHECK_THROWS_MATCHES(file->commit(), Error, HasCode(ErrorCode::file_exists));
+
+    CHECK(fake.objects["root/a"].body == "old");
+}
+
 TEST_CASE("removing many takes few requests, and one that fails is named", "[s3][bug-44]")
 {
     FakeS3 fake;
