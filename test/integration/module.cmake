@@ -35,9 +35,11 @@ add_executable(integration
   integration/soak_test.cpp
   integration/standby_test.cpp
   integration/stanza_test.cpp
+  integration/two_hosts_test.cpp
   integration/two_repositories_test.cpp
   integration/verify_test.cpp
   integration/window_test.cpp
+  support/ceph.cpp
   support/chain.cpp
   support/cluster.cpp
   support/data_directory_comparison.cpp
@@ -48,6 +50,7 @@ add_executable(integration
 target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${XXHASH_INCLUDE}")
 target_compile_definitions(integration PRIVATE
   PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata"
+  PGSTRATA_START_CEPH="${PROJECT_SOURCE_DIR}/test/support/start-ceph.sh"
   PGSTRATA_START_SWIFT="${PROJECT_SOURCE_DIR}/test/support/start-swift.sh")
 target_link_libraries(integration PRIVATE pgstrata_options catch_main pgstrata::storage pgstrata::repository
   nlohmann_json::nlohmann_json)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/ceph.hpp"
 #include "support/data_directory_comparison.hpp"
 #include "support/site.hpp"
 #include "support/swift.hpp"
@@ -36,6 +37,30 @@ TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "
     CHECK(info.at("backup").size() == 1);
     CHECK(info.at("backup").at(0).at("label") == label);
     CHECK(site.must({"repo-ls", "backup/main"}).out.find(label) != std::string::npos);
+
+    const std::string rows = cluster.sql("select count(*), sum(aid) from pgbench_accounts");
+    cluster.stop();
+    Cluster restored = site.restore({});
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql("select count(*), sum(aid) from pgbench_accounts") == rows);
+    CHECK(restored.sql("select answer from after_backup") == "42");
+}
+
+TEST_CASE("a cluster is backed up to and restored from the gateway of Ceph", "[s3][rgw]")
+{
+    const Ceph* ceph = Ceph::get();
+    if (ceph == nullptr) {
+        return;
+    }
+    Site site({.cipher = "aes-256-gcm", .settings = ceph->repository(1)});
+    Cluster& cluster = site.cluster();
+    cluster.load_pgbench(1);
+    site.must({"check"});
+    site.backup();
+    cluster.sql("create table after_backup as select 42 as answer");
+    cluster.archive_current_segment();
+    site.must({"verify"});
 
     const std::string rows = cluster.sql("select count(*), sum(aid) from pgbench_accounts");
     cluster.stop();

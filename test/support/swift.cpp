@@ -2,12 +2,9 @@
 #include "support/swift.hpp"
 
 #include "support/certificate.hpp"
+#include "support/ports.hpp"
 
 #include "pgstrata/storage/s3.hpp"
-
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <iostream>
@@ -20,43 +17,12 @@ namespace {
 
 constexpr unsigned kPorts = 6;
 
-bool is_free(unsigned port)
-{
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    const bool is_bound =
-        ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-    ::close(fd);
-    return is_bound;
-}
-
-// Several test programs may look for ports at the same time, so each begins somewhere else.
-unsigned free_ports()
-{
-    constexpr unsigned kLowest = 20000;
-    constexpr unsigned kRange = 10000;
-    for (unsigned i = 0; i < kRange; i += kPorts) {
-        const unsigned first = kLowest + (static_cast<unsigned>(::getpid()) * kPorts + i) % kRange;
-        bool are_free = true;
-        for (unsigned port = first; port < first + kPorts; ++port) {
-            are_free = are_free && is_free(port);
-        }
-        if (are_free) {
-            return first;
-        }
-    }
-    throw std::runtime_error("no free ports for Swift");
-}
-
 } // namespace
 
 SwiftServer::SwiftServer()
 {
     const auto certificate = make_certificate(directory_.path());
-    description_.port = free_ports();
+    description_.port = free_ports(kPorts);
     description_.tls_port = description_.port + 1;
     description_.certificate = certificate.certificate;
     key_ = certificate.key;
