@@ -15,6 +15,7 @@ namespace {
 using repository::BackupSummary;
 using repository::RecoveryType;
 using repository::Repository;
+using Follow = repository::RecoveryTarget::Follow;
 
 class BackupChoice : NonCopyable {
 public:
@@ -70,8 +71,8 @@ private:
     void check_timeline_is_the_reason(const std::vector<BackupSummary>& backups) const
     {
         repository::RecoveryTarget target = options_.target;
-        target.follow = repository::RecoveryTarget::Follow::newest;
-        if (options_.target.follow == repository::RecoveryTarget::Follow::number &&
+        target.follow = Follow::newest;
+        if (options_.target.follow == Follow::number &&
             repository::choose_backup(backups, target, chosen_.tree) != nullptr) {
             throw Error(ErrorCode::db_mismatch,
                         fmt::format("timeline {} cannot be reached from any backup that fits",
@@ -81,17 +82,57 @@ private:
         }
     }
 
+    void read_timelines(const Repository& repository, repository::ArchiveId id)
+    {
+        damaged_.clear();
+        chosen_.tree = read_sound_timelines(repository, options_.stanza, id, damaged_);
+    }
+
+    void check_history_asked_for() const
+    {
+        const auto found = damaged_.find(options_.target.timeline);
+        if (options_.target.follow == Follow::number && found != damaged_.end()) {
+            throw Error(found->second);
+        }
+    }
+
+    // The server dies of a damaged history that it follows. One of a newer timeline may be the one
+    // to follow: an older timeline is not taken for it unseen, and not refused when it is named.
+    void check_histories() const
+    {
+        const RecoveryType type = options_.target.type;
+        const bool is_recovered = chosen_.summary.is_online && type != RecoveryType::none &&
+                                  type != RecoveryType::preserve;
+        if (damaged_.empty() || !is_recovered) {
+            return;
+        }
+        check_history_asked_for();
+        const postgres::Timeline timeline =
+            repository::choose_timeline(chosen_.summary, options_.target, chosen_.tree);
+        const bool follows_newest =
+            options_.target.follow == Follow::newest && type != RecoveryType::immediate;
+        for (const auto& [number, error] : damaged_) {
+            if (number == timeline || (follows_newest && number > timeline)) {
+                throw Error(error.code(),
+                            fmt::format("the timeline to follow cannot be told: {}", error.what()),
+                            "name another one with --target-timeline; 'current' is the backup's");
+            }
+            log::warn("{}", error.what());
+        }
+    }
+
     bool choose_backup_in(const RestoreSource& source)
     {
         const Repository& repository = *source.repository;
         const repository::Cluster cluster = current_cluster(repository, options_.stanza);
         const auto backups = repository::list_backups(
             repository, options_.stanza, repository::warn_of_unreadable_backup);
-        chosen_.tree = read_timeline_tree(repository, options_.stanza, cluster.id);
+        read_timelines(repository, cluster.id);
         const BackupSummary* chosen = nullptr;
         if (options_.set.empty()) {
             chosen = repository::choose_backup(backups, options_.target, chosen_.tree);
             if (chosen == nullptr) {
+                check_history_asked_for();
                 check_timeline_is_the_reason(backups);
             }
             if (chosen != nullptr && chosen->archive_id != cluster.id) {
@@ -114,8 +155,9 @@ private:
         chosen_.repo_index = source.index;
         chosen_.cluster = find_cluster();
         if (chosen_.cluster.id != cluster.id) {
-            chosen_.tree = read_timeline_tree(repository, options_.stanza, chosen_.cluster.id);
+            read_timelines(repository, chosen_.cluster.id);
         }
+        check_histories();
         return true;
     }
 
@@ -136,6 +178,7 @@ private:
     const RestoreOptions& options_;
     const std::vector<RestoreSource>& sources_;
     ChosenBackup chosen_;
+    DamagedHistories damaged_; // of the archive that chosen_.tree is of
 };
 
 } // namespace

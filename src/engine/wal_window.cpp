@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/wal_window.hpp"
 
+#include "engine/verify_pack.hpp"
+
 #include "pgstrata/postgres/wal_record.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 
@@ -110,10 +112,31 @@ repository::TimelineTree read_timeline_tree(const repository::Repository& reposi
                                             const std::string& stanza,
                                             repository::ArchiveId id)
 {
+    DamagedHistories damaged;
+    auto tree = read_sound_timelines(repository, stanza, id, damaged);
+    if (!damaged.empty()) {
+        throw Error(damaged.begin()->second);
+    }
+    return tree;
+}
+
+repository::TimelineTree read_sound_timelines(const repository::Repository& repository,
+                                              const std::string& stanza,
+                                              repository::ArchiveId id,
+                                              DamagedHistories& damaged)
+{
     repository::TimelineTree tree;
     for (const postgres::Timeline timeline : repository::list_timelines(repository, stanza, id)) {
-        if (auto history = repository::read_timeline_history(repository, stanza, id, timeline)) {
-            tree.emplace(timeline, std::move(*history));
+        try {
+            if (auto history =
+                    repository::read_timeline_history(repository, stanza, id, timeline)) {
+                tree.emplace(timeline, std::move(*history));
+            }
+        } catch (const Error& error) {
+            if (!is_of_object(error.code()) && error.code() != ErrorCode::archive_duplicate) {
+                throw;
+            }
+            damaged.emplace(timeline, error);
         }
     }
     return tree;

@@ -3,7 +3,9 @@
 
 #include "pgstrata/repository/recovery_plan.hpp"
 #include "pgstrata/repository/repository.hpp"
+#include "pgstrata/util/error.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,9 +41,18 @@ NewestTransactionEnd newest_transaction_end(const repository::Repository& reposi
                                             const WalWindow& window,
                                             std::size_t depth);
 
-// The histories of all timelines in the archive.
+// The histories of all timelines in the archive. Throws when one is damaged.
 repository::TimelineTree read_timeline_tree(const repository::Repository& repository,
                                             const std::string& stanza,
                                             repository::ArchiveId id);
+
+// What is wrong with the histories of these timelines.
+using DamagedHistories = std::map<postgres::Timeline, Error>;
+
+// The histories that can be made out; the others are put into `damaged`.
+repository::TimelineTree read_sound_timelines(const repository::Repository& repository,
+                                              const std::string& stanza,
+                                              repository::ArchiveId id,
+                                              DamagedHistories& damaged);
 
 } // namespace pgstrata::engine

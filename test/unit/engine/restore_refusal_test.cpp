@@ -300,3 +300,89 @@ TEST_CASE_METHOD(Restorable,
 
     CHECK(restore().label == manifest.header.label);
 }
+
+namespace {
+
+struct DamagedHistory : Refused {
+    DamagedHistory()
+    {
+        store_all();
+        archive("00000002.history", "cut off");
+    }
+
+    void archive(const std::string& name, const std::string& text) const
+    {
+        test::archive_file(*repository, manifest.header.archive_id, name, as_bytes(text));
+    }
+
+    void follow(postgres::Timeline timeline)
+    {
+        options.target.follow = repository::RecoveryTarget::Follow::number;
+        options.target.timeline = timeline;
+    }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(DamagedHistory,
+                 "a damaged history is refused where it may be the one to follow",
+                 "[restore][bug-21][bug-47]")
+{
+    SECTION("to the end of the archive") {}
+    SECTION("to a time")
+    {
+        set_target(RecoveryType::time, "then");
+        options.target.time = kLastCommit - 1;
+    }
+    SECTION("as a standby")
+    {
+        set_target(RecoveryType::standby);
+    }
+    SECTION("because it is asked for")
+    {
+        follow(2);
+    }
+    SECTION("because it is asked for, from a backup that is named")
+    {
+        follow(2);
+        options.set = manifest.header.label;
+    }
+    SECTION("among sound ones, which are older")
+    {
+        archive("0000000A.history", "1\t0/400000\tno reason\n");
+        archive("0000000B.history", "nonsense");
+    }
+    check_refused(ErrorCode::format);
+}
+
+TEST_CASE_METHOD(DamagedHistory,
+                 "a damaged history does not stop a restore that follows another timeline",
+                 "[restore][bug-21][bug-47]")
+{
+    std::string timeline = "1";
+    SECTION("that is named")
+    {
+        follow(1);
+    }
+    SECTION("that of the backup")
+    {
+        options.target.follow = repository::RecoveryTarget::Follow::current;
+    }
+    SECTION("since it ends with the backup")
+    {
+        set_target(RecoveryType::immediate);
+    }
+    SECTION("since it is a newer one")
+    {
+        archive("00000003.history", "1\t0/400000\tno reason\n");
+        timeline = "3";
+    }
+    SECTION("since there is no recovery")
+    {
+        set_target(RecoveryType::none);
+        timeline.clear();
+    }
+    CHECK(plan().recovery.settings.target_timeline == timeline);
+    restore();
+    CHECK(has_control_file());
+}
