@@ -5,6 +5,7 @@
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/util/parallel.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/size.hpp"
 
@@ -76,15 +77,31 @@ bool is_ready(const std::string& path)
 
 PushTargets open_push_targets(const config::Config& config)
 {
-    PushTargets opened;
-    opened.failures = try_repositories(config.repo_indexes(), [&](unsigned index) {
-        OpenedRepository repository = open_repository(config, index);
-        opened.targets.push_back(
-            {index,
-             repository.repository.get(),
-             engine::current_cluster(*repository.repository, config.text("stanza"))});
-        opened.repositories.push_back(std::move(repository));
+    struct Attempt {
+        OpenedRepository repository;
+        std::optional<repository::Cluster> cluster; // where it succeeded
+        std::string failure;
+    };
+    const std::vector<unsigned> indexes = config.repo_indexes();
+    std::vector<Attempt> attempts(indexes.size());
+    // Side by side, since they wait for their stores; without any thread when there is one.
+    parallel_for_each(indexes.size(), indexes.size(), [&](std::size_t i) {
+        Attempt& attempt = attempts[i];
+        attempt.failure = try_repositories({indexes[i]}, [&](unsigned index) {
+            attempt.repository = open_repository(config, index);
+            attempt.cluster =
+                engine::current_cluster(*attempt.repository.repository, config.text("stanza"));
+        });
     });
+    PushTargets opened;
+    for (Attempt& attempt : attempts) {
+        opened.failures += attempt.failure;
+        if (attempt.cluster) {
+            opened.targets.push_back(
+                {attempt.repository.index, attempt.repository.repository.get(), *attempt.cluster});
+            opened.repositories.push_back(std::move(attempt.repository));
+        }
+    }
     return opened;
 }
 

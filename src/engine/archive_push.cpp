@@ -243,34 +243,53 @@ void warn(const PushOptions& options, const std::string& text)
     }
 }
 
-// The targets that have yet to get the file. What keeps one from telling is added to `failures`:
-// the others get it all the same.
-std::vector<const PushTarget*> find_missing(const PreparedFile& file,
-                                            const PushOptions& options,
-                                            const std::vector<PushTarget>& targets,
-                                            std::vector<PushFailure>& failures)
+// One target's part of a push.
+struct Delivery {
+    const PushTarget* target = nullptr;
+    bool was_there = false;
+    std::optional<Error> error = {};
+};
+
+// Lets `work` go on with each that has yet to get the file: at the same time, since they wait
+// for their stores, but without any thread when there is one.
+template <typename Work>
+void deliver(std::vector<Delivery>& deliveries, const Work& work)
 {
-    std::vector<const PushTarget*> missing;
-    for (const PushTarget& target : targets) {
+    parallel_for_each(deliveries.size(), deliveries.size(), [&](std::size_t i) {
+        Delivery& delivery = deliveries[i];
+        if (delivery.was_there || delivery.error) {
+            return;
+        }
         try {
-            if (!is_stored(file, options.stanza, target)) {
-                missing.push_back(&target);
-            } else if (options.warn_duplicates) {
-                warn(options,
-                     fmt::format("WAL file '{}' already exists in the repo{} archive with the same "
-                                 "checksum\nHINT: this is valid in some recovery scenarios but may "
-                                 "also indicate a problem.",
-                                 file.name.name,
-                                 target.index));
-            }
+            work(delivery);
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::archive_duplicate) {
-                throw;
-            }
-            failures.push_back({target.index, error});
+            delivery.error = error;
+        }
+    });
+}
+
+// Throws when one of them has other contents. What keeps a target from telling is its own failure:
+// the others get the file all the same.
+void look_for_file(const PreparedFile& file,
+                   const PushOptions& options,
+                   std::vector<Delivery>& deliveries)
+{
+    deliver(deliveries, [&](Delivery& delivery) {
+        delivery.was_there = is_stored(file, options.stanza, *delivery.target);
+    });
+    for (const Delivery& delivery : deliveries) {
+        if (delivery.error && delivery.error->code() == ErrorCode::archive_duplicate) {
+            throw *delivery.error;
+        }
+        if (delivery.was_there && options.warn_duplicates) {
+            warn(options,
+                 fmt::format("WAL file '{}' already exists in the repo{} archive with the same "
+                             "checksum\nHINT: this is valid in some recovery scenarios but may "
+                             "also indicate a problem.",
+                             file.name.name,
+                             delivery.target->index));
         }
     }
-    return missing;
 }
 
 } // namespace
@@ -291,12 +310,16 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
             check_header(file, target.cluster);
         }
     }
+    std::vector<Delivery> deliveries;
+    for (const PushTarget& target : targets) {
+        deliveries.push_back({.target = &target});
+    }
+    look_for_file(file, options, deliveries);
+    deliver(deliveries, [&](Delivery& delivery) { store(file, options.stanza, *delivery.target); });
     std::vector<PushFailure> failures;
-    for (const PushTarget* target : find_missing(file, options, targets, failures)) {
-        try {
-            store(file, options.stanza, *target);
-        } catch (const Error& error) {
-            failures.push_back({target->index, error});
+    for (const Delivery& delivery : deliveries) {
+        if (delivery.error) {
+            failures.push_back({delivery.target->index, *delivery.error});
         }
     }
     return failures;

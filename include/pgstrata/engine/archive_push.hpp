@@ -36,7 +36,8 @@ struct PushFailure {
 };
 
 // Stores one WAL file (segment, .partial, .history or .backup) in all targets; those that are not
-// among the failures that it returns have it durably. The file is read once. A file that is already
+// among the failures that it returns have it durably. The file is read once; several targets are
+// served at the same time, a single one by the calling thread. A file that is already
 // there with the same contents is left as it is. Throws Error(parameter_invalid) for a name that is
 // none of PostgreSQL's, Error(archive_mismatch) when the header names another cluster, version or
 // place, Error(format) for a file of the wrong size, and Error(archive_duplicate) when a target has

@@ -5,6 +5,11 @@
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include <array>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <thread>
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
@@ -17,7 +22,120 @@ std::size_t objects_in(const MemoryRepository& memory)
     return ArchiveRun::objects(memory).size();
 }
 
+// Tells of each listing and each new object before it passes them on to `inner`.
+class WatchedStorage final : public storage::Storage {
+public:
+    using Watch = std::function<void(const std::string&)>;
+
+    WatchedStorage(storage::Storage& inner, Watch watch) : inner_(inner), watch_(std::move(watch))
+    {
+    }
+    std::string location() const override { return inner_.location(); }
+    std::optional<storage::EntryInfo> info(std::string_view path) const override
+    {
+        return inner_.info(path);
+    }
+    void list(std::string_view directory, const Visitor& visit) const override
+    {
+        watch_("list");
+        inner_.list(directory, visit);
+    }
+    std::unique_ptr<RandomSource> open(std::string_view path) const override
+    {
+        return inner_.open(path);
+    }
+    std::unique_ptr<storage::PendingFile> create(std::string_view path,
+                                                 storage::WriteMode mode) override
+    {
+        watch_("create");
+        return inner_.create(path, mode);
+    }
+    bool remove(std::string_view path) override { return inner_.remove(path); }
+    bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
+
+private:
+    storage::Storage& inner_;
+    Watch watch_;
+};
+
+// A target behind a storage that is watched.
+struct WatchedTarget {
+    WatchedTarget(storage::Storage& inner, WatchedStorage::Watch watch)
+        : storage(inner, std::move(watch)), repository(repository::Repository::open(storage, {}))
+    {
+    }
+    WatchedStorage storage;
+    std::unique_ptr<repository::Repository> repository;
+};
+
+// Where two who do the same at the same time meet.
+class MeetingPoint {
+public:
+    // Waits for the other one, for a while.
+    void arrive(const std::string& what)
+    {
+        std::unique_lock lock(mutex_);
+        ++arrived_[what];
+        changed_.notify_all();
+        changed_.wait_for(lock, std::chrono::seconds(10), [&] { return arrived_[what] > 1; });
+        missed_ += arrived_[what] > 1 ? 0U : 1U;
+    }
+    unsigned missed() const { return missed_; }
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::map<std::string, unsigned> arrived_;
+    unsigned missed_ = 0;
+};
+
 } // namespace
+
+TEST_CASE("two targets are served at the same time, each failing by itself", "[engine][archive]")
+{
+    const bool is_refused = GENERATE(false, true);
+    ArchiveRun run;
+    run.add_second();
+    MeetingPoint meeting;
+    const WatchedTarget slow(*run.first.storage, [&](const std::string& what) {
+        meeting.arrive(what);
+        if (is_refused && what == "create") {
+            raise(ErrorCode::service, "refused");
+        }
+    });
+    const WatchedTarget other(*run.second->storage,
+                              [&](const std::string& what) { meeting.arrive(what); });
+    run.options.path = run.directory / kSegmentName;
+    std::ofstream(run.options.path, std::ios::binary) << make_segment();
+
+    const auto failures = push_wal(
+        run.options,
+        {{1, slow.repository.get(), run.cluster}, {2, other.repository.get(), run.cluster}});
+
+    CHECK(meeting.missed() == 0);
+    CHECK(objects_in(*run.second) == 1);
+    CHECK(objects_in(run.first) == (is_refused ? 0 : 1));
+    REQUIRE(failures.size() == (is_refused ? 1 : 0));
+    if (is_refused) {
+        CHECK(failures[0].index == 1);
+        CHECK(failures[0].error.code() == ErrorCode::service);
+    }
+}
+
+TEST_CASE("one target is served without another thread", "[engine][archive]")
+{
+    ArchiveRun run;
+    std::set<std::thread::id> threads;
+    const WatchedTarget target(*run.first.storage, [&](const std::string&) {
+        threads.insert(std::this_thread::get_id());
+    });
+    run.options.path = run.directory / kSegmentName;
+    std::ofstream(run.options.path, std::ios::binary) << make_segment();
+
+    CHECK(push_wal(run.options, {{1, target.repository.get(), run.cluster}}).empty());
+
+    CHECK(threads == std::set{std::this_thread::get_id()});
+}
 
 TEST_CASE("what was pushed is got back in every form", "[engine][archive][bug-50][bug-17]")
 {
