@@ -16,14 +16,14 @@ namespace {
                 "a line is a [section], an option=value or a # comment");
 }
 
-void add_entry(Ini& ini, std::string_view text, unsigned line)
+void add_entry(Ini& ini, std::string_view text, unsigned line, bool has_section)
 {
     const std::string& path = ini.files.back();
     const auto equals = text.find('=');
     if (equals == std::string_view::npos) {
         raise_line(path, line, "neither a section nor an option");
     }
-    if (ini.sections.empty()) {
+    if (!has_section) {
         raise_line(path, line, "an option before the first section");
     }
     const std::string_view key = trim(text.substr(0, equals));
@@ -42,6 +42,8 @@ void add_entry(Ini& ini, std::string_view text, unsigned line)
 void append_ini(Ini& ini, const std::string& path, std::string_view text)
 {
     ini.files.push_back(path);
+    // What a file says must not depend on the file that was read before it.
+    const std::size_t sections_before = ini.sections.size();
     for (unsigned line = 1; !text.empty(); ++line) {
         const std::string_view content = next_part(text, '\n');
         if (content.find('\0') != std::string_view::npos) {
@@ -51,7 +53,7 @@ void append_ini(Ini& ini, const std::string& path, std::string_view text)
             continue;
         }
         if (content.front() != '[' || content.back() != ']') {
-            add_entry(ini, content, line);
+            add_entry(ini, content, line, ini.sections.size() > sections_before);
             continue;
         }
         const std::string_view section = trim(content.substr(1, content.size() - 2));

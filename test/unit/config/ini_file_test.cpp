@@ -54,11 +54,11 @@ TEST_CASE("comments take whole lines, empty lines count", "[config]")
 TEST_CASE("several files are one", "[config]")
 {
     config::Ini ini = parse("[s]\na=1\n[t]");
-    config::append_ini(ini, "/y.conf", "b=2\n");
+    config::append_ini(ini, "/y.conf", "[t]\nb=2\n");
 
     REQUIRE(ini.entries.size() == 2);
     CHECK(ini.entries[1].section == "t");
-    CHECK(config::origin_of(ini, ini.entries[1]) == "/y.conf line 1");
+    CHECK(config::origin_of(ini, ini.entries[1]) == "/y.conf line 2");
 }
 
 TEST_CASE("a line that is nothing known is an error with file and line", "[config][bug-53]")
@@ -78,6 +78,14 @@ TEST_CASE("a line that is nothing known is an error with file and line", "[confi
 TEST_CASE("an option before any section is an error", "[config]")
 {
     CHECK_THROWS_MATCHES(parse("a=1\n"), Error, HasCode(ErrorCode::format));
+}
+
+TEST_CASE("the section that one file ends with is not that of the next file", "[config]")
+{
+    config::Ini ini;
+    config::append_ini(ini, "/x.conf", "[s]\na=1\n");
+    CHECK_THROWS_MATCHES(
+        config::append_ini(ini, "/y.conf", "a=2\n"), Error, HasCode(ErrorCode::format));
 }
 
 } // namespace pgstrata::test
