@@ -5,6 +5,7 @@
 
 #include "pgstrata/engine/copy.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/once.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -18,7 +19,7 @@ namespace pgstrata::engine {
 
 // A large relation file that several workers read at once.
 struct SharedFile {
-    std::once_flag opened;
+    Once opened;
     FileDescriptor descriptor;
     std::optional<GentleReader> gentle;
     PageFile file;

@@ -163,7 +163,7 @@ void PageFileCopier::copy_part(const CopyUnit& unit)
     const std::uint64_t size = state_.manifest.files[unit.file].size;
     const auto parts = static_cast<std::uint32_t>((size + kCopyPartSize - 1) / kCopyPartSize);
     SharedFile& shared = state_.shared.get(unit.file, parts);
-    std::call_once(shared.opened, [&] { open_shared(unit.file, shared); });
+    shared.opened.run([&] { open_shared(unit.file, shared); });
     const std::uint64_t begin = unit.part * kCopyPartSize;
     const std::uint64_t end = std::min(begin + kCopyPartSize, size);
     if (!shared.is_missing) {

@@ -6,12 +6,12 @@
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/once.hpp"
 #include "pgstrata/util/parallel.hpp"
 #include "pgstrata/util/size.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <mutex>
 #include <unordered_map>
 
 namespace pgstrata::engine {
@@ -29,7 +29,7 @@ constexpr std::size_t kDigestWindow = std::size_t{256} << 10U;
 
 // A large paged file that several workers write at once.
 struct SharedTarget {
-    std::once_flag opened;
+    Once opened;
     std::optional<TargetFile> file;
     bool was_there = false;
     FilePages pages; // none when the file is trusted
@@ -262,7 +262,7 @@ private:
     {
         SharedTarget& shared = state_.shared.at(unit.large_file);
         const std::string path = state_.layout.physical_path(file.path);
-        std::call_once(shared.opened, [&] { open_shared(shared, path, file); });
+        shared.opened.run([&] { open_shared(shared, path, file); });
         const std::uint64_t begin = unit.part * kPlacePartSize;
         const std::uint64_t end = std::min(begin + kPlacePartSize, file.size);
         PlacedBytes placed;

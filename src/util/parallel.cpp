@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/util/parallel.hpp"
 
+#include "pgstrata/util/once.hpp"
+
 #include <sched.h>
 
 #include <algorithm>
@@ -14,13 +16,13 @@ namespace pgstrata {
 void run_workers(std::size_t workers, const std::function<void(std::size_t, std::stop_token)>& work)
 {
     std::stop_source stop;
-    std::once_flag failed;
+    Once failed;
     std::exception_ptr failure;
     const auto guarded = [&](std::size_t worker) {
         try {
             work(worker, stop.get_token());
         } catch (...) {
-            std::call_once(failed, [&] { failure = std::current_exception(); });
+            failed.run([&] { failure = std::current_exception(); });
             stop.request_stop();
         }
     };

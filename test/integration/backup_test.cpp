@@ -279,3 +279,22 @@ TEST_CASE("the size that a backup ends with is what it copied", "[backup]")
     CHECK(size.find("MB") == std::string::npos); // as the cluster would have
     CHECK(size.back() == 'B');
 }
+
+TEST_CASE("a relation that may not be read ends the backup with an error that names it",
+          "[backup][bug-45]")
+{
+    Site site;
+    site.cluster().sql("CREATE TABLE big AS SELECT md5(i::text) || repeat('x', 400) AS text "
+                       "FROM generate_series(1, 100000) AS i");
+    site.cluster().sql("CHECKPOINT");
+    const auto path = site.cluster().sql("SELECT pg_relation_filepath('big')");
+    const auto file = site.cluster().data_directory() + "/" + path;
+    fs::permissions(file, fs::perms::none);
+
+    const auto result = site.run({"backup", "--type=full"});
+    CHECK(result.status == 41);
+    CHECK_THAT(result.text(), Catch::Matchers::Contains(path));
+
+    fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+    site.backup();
+}

@@ -172,6 +172,30 @@ TEST_CASE("a truncated or missing object is noticed", "[damage][bug-17]")
     }
 }
 
+TEST_CASE("a pack of nonsense, or without the right to read it, ends the restore with its error",
+          "[damage][bug-45][bug-58]")
+{
+    const auto& [is_readable, status] = GENERATE(table<bool, int>({{true, 26}, {false, 41}}));
+    Site site;
+    site.cluster().sql(
+        "CREATE TABLE large AS SELECT md5(i::text) FROM generate_series(1, 50000) AS i");
+    site.backup();
+    // pg_control is in its own pack, so that the damage is met when files are placed.
+    site.backup({"--type=incr"});
+    const auto file = site.repository() + "/" + site.objects("F/pack/").at(0);
+    const auto size = fs::file_size(file);
+    fs::permissions(file, fs::perms::owner_write, fs::perm_options::add);
+    if (is_readable) {
+        write_file(file, std::string(size, 'x'));
+    } else {
+        fs::permissions(file, fs::perms::none);
+    }
+
+    const auto result = site.run({"restore", "--pg1-path=" + site.new_path("target")});
+    CHECK(result.status == status);
+    CHECK_FALSE(result.text().empty());
+}
+
 TEST_CASE("objects do not open under each other's names", "[damage][bug-51]")
 {
     auto& of = patient("aes-256-gcm");
