@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/hooked_storage.hpp"
 #include "unit/engine/backup_fixture.hpp"
 #include "unit/engine/fake_session.hpp"
 
+#include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/repository/lease.hpp"
 
 #include <nlohmann/json.hpp>
@@ -107,6 +109,37 @@ TEST_CASE("another cluster, no stanza, or a backup elsewhere is refused at once"
         CHECK_THROWS_MATCHES(run.run(), Error, HasCode(ErrorCode::lock_acquire));
     }
     CHECK(repository::list_backups(*run.first.repository, kStanza).empty());
+}
+
+TEST_CASE("a backup that begins while the stanza is deleted is refused and leaves nothing",
+          "[engine][backup][bug-28]")
+{
+    test::BackupRun run;
+    const bool is_done = GENERATE(false, true);
+    HookedStorage storage(*run.first.storage, [&](StorageCall call, std::string_view path) {
+        if (call != StorageCall::create || !path.ends_with("/lease")) {
+            return;
+        }
+        if (is_done) {
+            run.first.storage->remove(repository::cluster_path(kStanza, run.cluster.id));
+            return;
+        }
+        run.first.repository->write_document(
+            repository::lease_path(kStanza, kDeletionLabel),
+            {{"host", "elsewhere.example"},
+             {"boot-id", "x"},
+             {"pid", 1U},
+             {"pid-started", 1U},
+             {"renewed", static_cast<std::uint64_t>(now_seconds())}},
+            storage::WriteMode::replace);
+    });
+    run.repository = repository::Repository::open(storage, {});
+
+    CHECK_THROWS_MATCHES(
+        run.run(), Error, HasCode(is_done ? ErrorCode::file_missing : ErrorCode::lock_acquire));
+
+    run.first.storage->remove(repository::lease_path(kStanza, kDeletionLabel));
+    CHECK(repository::list_labels(*run.first.repository, kStanza).empty());
 }
 
 TEST_CASE("a backup of a running server waits for its WAL and may hold it",

@@ -247,6 +247,27 @@ TEST_CASE("shares of a repository come round to all of it", "[engine][verify]")
     CHECK(count == read.size());
 }
 
+TEST_CASE("a record of verify that cannot be read is a finding, until a run over everything",
+          "[engine][verify][bug-58]")
+{
+    const WarningLog log;
+    VerifyRun run;
+    run.verify();
+    const std::string path = repository::verify_path(kStanza, 1);
+    run.first.flip(path, 30);
+    run.options.sample = 25;
+    for (int i = 0; i < 2; ++i) {
+        const auto report = run.verify();
+        REQUIRE(report.faults.size() == 1);
+        CHECK(report.faults[0].object == path);
+    }
+    run.options.sample.reset();
+    sleep_milliseconds(1100); // records have times of a second
+    run.verify();
+    CHECK_FALSE(run.first.storage->info(path));
+    CHECK(run.verify().findings() == 0);
+}
+
 TEST_CASE("samples do not forget the damage that an earlier one found", "[engine][verify][bug-58]")
 {
     VerifyRun run;
