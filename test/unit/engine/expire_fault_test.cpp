@@ -5,6 +5,7 @@
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/repository/notes.hpp"
 
+#include <mutex>
 #include <set>
 
 using namespace pgstrata;
@@ -62,7 +63,88 @@ void remove_leases(const ExpireFixture& site)
     }
 }
 
+// Notes what is removed one by one and what in one request.
+class NotingStorage final : public storage::Storage {
+public:
+    explicit NotingStorage(storage::Storage& inner) : inner_(inner) {}
+    std::string location() const override { return inner_.location(); }
+    std::optional<storage::EntryInfo> info(std::string_view path) const override
+    {
+        return inner_.info(path);
+    }
+    void list(std::string_view directory, const Visitor& visit) const override
+    {
+        inner_.list(directory, visit);
+    }
+    std::unique_ptr<RandomSource> open(std::string_view path) const override
+    {
+        return inner_.open(path);
+    }
+    std::unique_ptr<storage::PendingFile> create(std::string_view path,
+                                                 storage::WriteMode mode) override
+    {
+        return inner_.create(path, mode);
+    }
+    bool remove(std::string_view path) override
+    {
+        const std::scoped_lock lock(mutex_);
+        alone.emplace_back(path);
+        return inner_.remove(path);
+    }
+    void remove_all(std::span<const std::string> paths) override
+    {
+        const std::scoped_lock lock(mutex_);
+        requests.emplace_back(paths.begin(), paths.end());
+        inner_.remove_all(paths);
+    }
+    bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
+
+    std::vector<std::string> alone;
+    std::vector<std::vector<std::string>> requests;
+
+private:
+    storage::Storage& inner_;
+    std::mutex mutex_; // of what is noted
+};
+
 } // namespace
+
+TEST_CASE("packs and WAL are removed many in one request", "[engine][expire]")
+{
+    ExpireFixture site;
+    site.builder.add_all("FIF");
+    site.write(40);
+    for (unsigned number = 2; number < 1500; ++number) {
+        site.put(pack_path(kStanza, site.builder.label("F1"), number));
+    }
+    for (unsigned number = 0; number < 2000; ++number) {
+        site.write_wal({15, 1}, fmt::format("00000001{:08X}{:08X}", 0, 0x80000000U + number));
+    }
+    site.builder.at("F2").start_wal = "0000000100000001FFFFFFFF";
+    NotingStorage storage(*site.memory.storage);
+    const auto repository = Repository::open(storage, {});
+    site.memory.storage->remove(summary_path(kStanza, site.builder.label("F2")));
+    BackupSummary last = site.builder.at("F2");
+    last.stop_wal = last.start_wal;
+    write_summary(*site.memory, kStanza, last);
+
+    CHECK(expire(site.options(keep_fulls(1)), *repository).wal_files == 2040);
+
+    for (const std::string& path : storage.alone) {
+        CAPTURE(path);
+        CHECK(path.find("/pack/") == std::string::npos);
+        CHECK(path.find("archive/") == std::string::npos);
+    }
+    // Summary and manifest of each, its lease, and nothing else.
+    CHECK(storage.alone.size() <= 3 * 3);
+    std::size_t wal_requests = 0;
+    for (const auto& request : storage.requests) {
+        CHECK(!request.empty());
+        wal_requests += request.front().starts_with("archive/") ? 1U : 0U;
+    }
+    CHECK(wal_requests <= 3);
+    CHECK(storage.requests.size() <= wal_requests + 2 + 1);
+}
 
 TEST_CASE("an expire that is cut off anywhere leaves whole backups, and the next one finishes it",
           "[engine][expire][bug-31]")
