@@ -176,8 +176,8 @@ TEST_CASE("two hosts that expire at once while a third begins a backup come to o
         CHECK(site.backups() == "F2");
         CHECK(list_labels(*site.memory, kStanza).size() == 1);
     }
-    CHECK(removed > 10);
-    CHECK((is_aborted || made > 10));
+    CHECK(removed > 0);
+    CHECK((is_aborted || made > 0));
 }
 
 TEST_CASE("an expire that ends anywhere gives back what another host has begun to build on",
@@ -185,16 +185,18 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
 {
     const WarningLog log;
     const bool is_signal = GENERATE(true, false);
+    // On which of them, before its summary goes.
+    const auto* prior = GENERATE("I1", "F1");
     const std::uint64_t first = GENERATE(as<std::uint64_t>(), 1, 101);
     for (std::uint64_t n = first; n < first + 100; ++n) {
-        CAPTURE(n, is_signal);
+        CAPTURE(n, is_signal, prior);
         ExpireFixture site;
         site.builder.add_all("FIF");
         site.write(40);
         const std::string running = site.builder.label("F1") + "_20261230-010000I";
         bool has_begun = false;
         InterruptedStorage inner(
-            *site.memory.storage, backup_path(kStanza, site.builder.label("F1")), [&] {
+            *site.memory.storage, backup_path(kStanza, site.builder.label(prior)), [&] {
                 has_begun = true;
                 site.put(pack_path(kStanza, running, 0));
                 site.write_foreign_lease(running, 5);
@@ -218,7 +220,7 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
         set_pending_signal(0);
         if (is_signal) {
             check_whole(site);
-            CHECK((is_listed(site, "F1") || !has_begun));
+            CHECK((is_listed(site, prior) || !has_begun));
         }
         // Of those who died.
         for (const std::string& path : site.objects()) {
@@ -229,7 +231,7 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
         }
         expire(site.options(keep_fulls(1)), *site.memory);
         if (has_begun) {
-            REQUIRE(is_listed(site, "F1"));
+            REQUIRE(is_listed(site, prior));
             site.put(pack_path(kStanza, running, 1));
             site.put(manifest_path(kStanza, running));
             write_summary(*site.memory, kStanza, summary_of(site, running));
