@@ -255,10 +255,12 @@ one_small() { # RUN
     in_turn "$1" backup_of "incr, $tables small tables" small incr
 }
 
-verify_of() { # WHO: a full backup and some WAL
-    local command
-    mapfile -t command < <(call "$1" verify verify --output=text)
-    measured "verify" "$1" "${command[@]}"
+# A full backup and some WAL. The peer has one depth, which decompresses and hashes: both of ours stand beside it.
+verify_of() { # WHO DEPTH
+    local command depth=()
+    [ "$1" = peer ] || depth=("--depth=$2")
+    mapfile -t command < <(call "$1" verify verify --output=text "${depth[@]}")
+    measured "verify, $2" "$1" "${command[@]}"
 }
 
 verify_part() {
@@ -274,7 +276,8 @@ verify_part() {
     done
     : >"$dir/archiving"
     for run in $(seq "$runs"); do
-        in_turn "$run" verify_of
+        in_turn "$run" verify_of quick
+        in_turn "$run" verify_of full
     done
 }
 

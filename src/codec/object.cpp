@@ -156,6 +156,11 @@ void ObjectReader::fail(ErrorCode code, std::string_view problem) const
                 "restore this object from another copy of the repository, or use another backup");
 }
 
+void ObjectReader::fail_in_frame(FramePlace place, const Error& error) const
+{
+    fail(error.code(), fmt::format("frame at byte {}: {}", place.offset, error.what()));
+}
+
 ObjectReader::ObjectReader(const RandomSource& source,
                            ObjectIdentity identity,
                            const ObjectCipher& cipher)
@@ -220,6 +225,13 @@ ObjectReader::Header ObjectReader::parse_header(FramePlace place, ByteView bytes
     return header;
 }
 
+void ObjectReader::check_plain(const Header& header, FramePlace place, ByteView stored) const
+{
+    if (plain_tag(header.fields, place.offset, stored) != header.tag) {
+        raise(ErrorCode::checksum, "wrong checksum");
+    }
+}
+
 // What was stored, authenticated; valid until the next frame is opened.
 ByteView ObjectReader::open_stored(const Header& header, FramePlace place, ByteView frame)
 {
@@ -228,9 +240,7 @@ ByteView ObjectReader::open_stored(const Header& header, FramePlace place, ByteV
         cipher_->open(make_nonce(place.offset), header.fields, stored, header.tag, opened_);
         return opened_;
     }
-    if (plain_tag(header.fields, place.offset, stored) != header.tag) {
-        raise(ErrorCode::checksum, "wrong checksum");
-    }
+    check_plain(header, place, stored);
     return stored;
 }
 
@@ -247,7 +257,7 @@ void ObjectReader::open_frame(const Header& header, FramePlace place, ByteView f
             std::memcpy(raw.data(), stored.data(), stored.size());
         }
     } catch (const Error& error) {
-        fail(error.code(), fmt::format("frame at byte {}: {}", place.offset, error.what()));
+        fail_in_frame(place, error);
     }
 }
 
@@ -276,20 +286,19 @@ void ObjectReader::read(FramePlace place, Buffer& raw)
     decode(place, stored_, raw);
 }
 
-// The whole frame that begins at `place` into `stored_`; its length comes from its header.
+// The whole frame that begins at `place`, in `frame_`; its length comes from its header.
 ObjectReader::Header ObjectReader::load_frame(FramePlace& place)
 {
-    stored_.resize(kFrameHeaderSize);
-    if (source_.read_at(place.offset, stored_.span()) != stored_.size()) {
-        fail(ErrorCode::checksum, fmt::format("it is truncated at byte {}", source_.size()));
-    }
-    const Header header = parse_header(place, stored_);
-    stored_.resize(kFrameHeaderSize + header.stored_size);
-    if (source_.read_at(place.offset + kFrameHeaderSize,
-                        stored_.span().subspan(kFrameHeaderSize)) != header.stored_size) {
-        fail(ErrorCode::checksum, fmt::format("it is truncated at byte {}", source_.size()));
-    }
-    place.length = static_cast<std::uint32_t>(stored_.size());
+    const auto view = [&](std::size_t size) {
+        frame_ = source_.view_at(place.offset, size, stored_);
+        if (frame_.size() != size) {
+            fail(ErrorCode::checksum, fmt::format("it is truncated at byte {}", source_.size()));
+        }
+    };
+    view(kFrameHeaderSize);
+    const Header header = parse_header(place, frame_);
+    view(kFrameHeaderSize + header.stored_size);
+    place.length = static_cast<std::uint32_t>(frame_.size());
     return header;
 }
 
@@ -301,7 +310,7 @@ std::optional<Buffer> ObjectReader::read_note()
         return std::nullopt;
     }
     try {
-        const ByteView stored = open_stored(header, place, stored_);
+        const ByteView stored = open_stored(header, place, frame_);
         if (stored.size() < kNoteHeaderSize || load<std::uint32_t>(stored.data()) != kNoteMagic ||
             load<std::uint32_t>(stored.data() + 4) != stored.size() - kNoteHeaderSize) {
             raise(ErrorCode::checksum, "it is no note");
@@ -310,7 +319,7 @@ std::optional<Buffer> ObjectReader::read_note()
         note.append(stored.subspan(kNoteHeaderSize));
         return note;
     } catch (const Error& error) {
-        fail(error.code(), fmt::format("frame at byte {}: {}", place.offset, error.what()));
+        fail_in_frame(place, error);
     }
 }
 
@@ -318,7 +327,31 @@ bool ObjectReader::next(Buffer& raw)
 {
     place_ = {next_offset_, kFrameHeaderSize};
     const Header header = load_frame(place_);
-    open_frame(header, place_, stored_, raw);
+    open_frame(header, place_, frame_, raw);
+    return step_over(header);
+}
+
+bool ObjectReader::check_next(std::uint32_t& raw_size)
+{
+    place_ = {next_offset_, kFrameHeaderSize};
+    const Header header = load_frame(place_);
+    const ByteView stored = frame_.subspan(kFrameHeaderSize);
+    try {
+        if (cipher_ != nullptr) {
+            cipher_->check(make_nonce(place_.offset), header.fields, stored, header.tag);
+        } else {
+            check_plain(header, place_, stored);
+        }
+    } catch (const Error& error) {
+        fail_in_frame(place_, error);
+    }
+    raw_size = header.raw_size;
+    return step_over(header);
+}
+
+// Goes on behind the frame that was read. False when it is the end frame.
+bool ObjectReader::step_over(const Header& header)
+{
     if (is_counting_ && header.number != next_number_) {
         fail(ErrorCode::checksum, fmt::format("frame {} is missing", next_number_));
     }

@@ -5,6 +5,7 @@
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/command/verify_report.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/util/size.hpp"
 #include "pgstrata/util/time.hpp"
 
@@ -26,6 +27,7 @@ engine::VerifyOptions verify_options(const config::Config& config)
         }
         options.sample = parse_sample(config.text("sample"));
     }
+    options.depth = *repository::parse_depth(config.text("depth"));
     options.workers = static_cast<std::size_t>(config.number("process-max"));
     return options;
 }

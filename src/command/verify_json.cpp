@@ -112,6 +112,7 @@ json backup_json(const engine::VerifiedBackup& backup)
 std::string render_verify_json(const engine::VerifyReport& report)
 {
     json shown = {{"stanza", report.stanza},
+                  {"depth", repository::depth_name(report.depth)},
                   {"status", report.findings() != 0 ? "error" : "ok"},
                   {"findings", report.findings()},
                   {"bytes", report.bytes},

@@ -212,7 +212,8 @@ std::string render_verify_text(const engine::VerifyReport& report, Verbosity ver
     if (report.backups.empty()) {
         text += "  backup: none found\n";
     }
-    return text + labels_line(report, true) + labels_line(report, false);
+    return text + labels_line(report, true) + labels_line(report, false) +
+           fmt::format("  depth: {}\n", repository::depth_name(report.depth));
 }
 
 } // namespace pgstrata::command

@@ -82,6 +82,8 @@ inline constexpr std::array kGeneralRows = {
         "Limit for database queries including backup start and stop calls."),
     boolean("delta", on(backup, restore), "n",
         "Compare contents: restore keeps what is right already, backup reads what looks unchanged."),
+    choice("depth", on(verify), "full", "quick|full",
+        "Whether verify proves only that what is stored is unchanged, or also what is in it."),
     choice("detail-level", on(info), "full", "full|progress",
         "Full report or just lock/progress information from info.").on_command_line(),
     boolean("dry-run", on(expire, restore), "n",

@@ -4,7 +4,7 @@
 #include "engine/verify_archive.hpp"
 #include "engine/verify_backup.hpp"
 #include "engine/verify_coverage.hpp"
-#include "engine/verify_pack.hpp"
+#include "engine/verify_packs.hpp"
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/verify_record.hpp"
@@ -14,9 +14,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <iterator>
 #include <map>
-#include <mutex>
 #include <set>
 
 namespace pgstrata::engine {
@@ -26,6 +26,7 @@ using repository::Cluster;
 using repository::DamagedPlace;
 using repository::PackInfo;
 using repository::PackName;
+using repository::VerifyDepth;
 
 namespace {
 
@@ -35,7 +36,7 @@ HashShare choose_share(const VerifyOptions& options,
                        const std::vector<repository::VerifyRecord>& records)
 {
     HashShare share;
-    share.from = repository::next_share(records);
+    share.from = repository::next_share(records, options.depth);
     share.to = share.from;
     if (options.sample && options.label.empty() && *options.sample < 100) {
         share.to += std::max<std::uint64_t>(
@@ -53,6 +54,7 @@ public:
         : options_(options), repository_(repository), report_progress_(progress)
     {
         report_.stanza = options.stanza;
+        report_.depth = options.depth;
         record_.start = now_seconds();
     }
 
@@ -63,7 +65,7 @@ public:
         // In this order: the WAL of a backup is there before it is complete.
         inspect_backups();
         known_ = repository::known_damage(records, labels_);
-        if (!is_set()) {
+        if (!is_set() || is_quick()) {
             known_wal_ = repository::known_damaged_wal(records);
         }
         list_archives();
@@ -76,7 +78,7 @@ public:
         list_again();
         drop_removed_backups();
         const repository::Damage damage = all_damage();
-        judge_packs(damage);
+        judge_packs(is_set() ? damage_ : damage);
         for (InspectedBackup& backup : backups_) {
             find_lost_files(repository_, options_.stanza, damage, backup);
         }
@@ -96,6 +98,7 @@ private:
     };
 
     bool is_set() const noexcept { return !options_.label.empty(); }
+    bool is_quick() const noexcept { return options_.depth == VerifyDepth::quick; }
 
     void list_archives()
     {
@@ -159,10 +162,13 @@ private:
 
     void collect_claims()
     {
-        collector_.emplace(repository_,
-                           options_.stanza,
-                           collect_packs(options_.stanza, backups_),
-                           options_.workers);
+        collector_.emplace(
+            repository_, options_, options_.depth, collect_packs(options_.stanza, backups_));
+        gather(*collector_);
+    }
+
+    void gather(ClaimCollector& collector)
+    {
         for (InspectedBackup& backup : backups_) {
             if (!backup.has_manifest) {
                 continue;
@@ -170,7 +176,7 @@ private:
             try {
                 repository::ManifestReader reader(
                     repository_, options_.stanza, backup.result.label);
-                backup.result.files = collector_->add(reader, backup.result.label);
+                backup.result.files = collector.add(reader, backup.result.label);
                 backup.result.valid_files = backup.result.files;
             } catch (const Error& error) {
                 if (!is_of_object(error.code())) {
@@ -180,132 +186,76 @@ private:
                 backup.has_manifest = false;
             }
         }
-        damage_ = std::move(collector_->damage());
-    }
-
-    std::string path_of(const PackName& pack) const
-    {
-        return repository::pack_path(options_.stanza, pack.label, pack.number);
-    }
-
-    void lose_pack(const PackName& pack, FaultKind kind, std::string problem)
-    {
-        const std::lock_guard lock(damage_mutex_);
-        kinds_[pack] = kind;
-        DamagedPlace place{.pack = pack};
-        place.problem = std::move(problem);
-        damage_.add(std::move(place));
-    }
-
-    // Positions of the packs to read.
-    std::vector<std::uint32_t> choose_packs()
-    {
-        const std::vector<PackInfo>& packs = collector_->claims().packs;
-        const auto there = list_packs(repository_, options_.stanza, packs);
-        std::vector<std::uint32_t> chosen;
-        for (std::uint32_t i = 0; i < packs.size(); ++i) {
-            const auto found = there.find(packs[i].name);
-            const std::string path = path_of(packs[i].name);
-            if (found == there.end()) {
-                lose_pack(packs[i].name,
-                          FaultKind::missing,
-                          fmt::format("'{}' is missing in the repository", path));
-            } else if (found->second != packs[i].size) {
-                lose_pack(packs[i].name,
-                          FaultKind::size,
-                          fmt::format("'{}' in the repository has {} bytes instead of {}",
-                                      path,
-                                      found->second,
-                                      packs[i].size));
-            } else if (share_.has(path)) {
-                chosen.push_back(i);
-            }
-        }
-        return chosen;
+        add_damage(collector.damage());
     }
 
     void read_everything()
     {
-        const std::vector<std::uint32_t> chosen = choose_packs();
-        std::uint64_t total = 0;
-        for (const std::uint32_t pack : chosen) {
-            total += collector_->claims().packs[pack].size;
-        }
+        PackVerification packs(repository_, options_, share_, collector_->claims());
+        std::uint64_t total = packs.choose();
         std::set<std::string> needed;
         for (const Archive& archive : archives_) {
             needed.merge(needed_segments(archive.cluster, archive.listing, backups_));
         }
         BytesRead bytes_read;
-        std::vector<ArchiveReading> readings;
-        for (const Archive& archive : archives_) {
-            readings.push_back({repository_,
-                                options_,
-                                archive.cluster,
-                                share_,
-                                is_set() ? &needed : nullptr,
-                                known_wal_,
-                                [&](std::uint64_t bytes) { bytes_read(bytes); }});
-            for (const ArchivedFile& file : archive.listing.files) {
-                total += readings.back().is_wanted(file) ? file.size : 0;
-            }
+        std::deque<ArchiveVerification> archives;
+        for (Archive& archive : archives_) {
+            archives.emplace_back(ArchiveReading{repository_,
+                                                 options_,
+                                                 archive.cluster,
+                                                 share_,
+                                                 is_set() ? &needed : nullptr,
+                                                 known_wal_,
+                                                 [&](std::uint64_t bytes) { bytes_read(bytes); }},
+                                  archive.listing,
+                                  report_.archives[archive.result]);
+            total += archives.back().bytes();
         }
         Progress progress(total, report_progress_);
         bytes_read = [&](std::uint64_t bytes) { progress.add(bytes); };
-        read_packs(chosen, bytes_read);
-        for (std::size_t i = 0; i < archives_.size(); ++i) {
-            VerifiedArchive& result = report_.archives[archives_[i].result];
-            verify_archive(readings[i], archives_[i].listing, result);
-            record_.segments += result.checked;
-            record_.wal.insert(archives_[i].listing.damaged.begin(),
-                               archives_[i].listing.damaged.end());
+        run_workers(options_.workers, [&](std::size_t, const std::stop_token& token) {
+            packs.work(token, bytes_read);
+            for (ArchiveVerification& archive : archives) {
+                archive.work(token);
+            }
+        });
+        if (packs.is_any_unsound()) {
+            look_closer(packs);
         }
+        for (ArchiveVerification& archive : archives) {
+            archive.finish();
+        }
+        take_results(packs);
         report_.bytes = progress.done();
     }
 
-    void read_packs(const std::vector<std::uint32_t>& chosen, const BytesRead& bytes_read)
+    void look_closer(PackVerification& packs)
     {
-        const VerifyClaims& claims = collector_->claims();
-        const PackScope scope = is_set() ? PackScope::claimed : PackScope::all;
-        std::atomic<std::size_t> next = 0;
-        std::atomic<std::size_t> next_scattered = 0;
-        run_workers(options_.workers, [&](std::size_t, const std::stop_token& token) {
-            PackChecker checker(repository_, options_.stanza, claims, scope, bytes_read);
-            for (std::size_t i = next++; i < chosen.size() && !token.stop_requested(); i = next++) {
-                check_pack(checker, chosen[i]);
-            }
-            for (std::size_t i = next_scattered++;
-                 i < claims.scattered.size() && !token.stop_requested();
-                 i = next_scattered++) {
-                check_cancelled();
-                add_damage(checker.check_scattered(claims.scattered[i]));
-            }
-        });
+        ClaimCollector closer(repository_, options_, VerifyDepth::full, collector_->claims().packs);
+        gather(closer);
+        packs.look_closer(closer.claims());
     }
 
-    void check_pack(PackChecker& checker, std::uint32_t pack)
+    void take_results(PackVerification& packs)
     {
-        const PackInfo& info = collector_->claims().packs[pack];
-        try {
-            add_damage(checker.check(pack));
-        } catch (const Error& error) {
-            // A sector that cannot be read is damage; a store that is away is none.
-            if (!is_of_object(error.code())) {
-                throw;
-            }
-            lose_pack(info.name, kind_of(error.code()), error.what());
+        add_damage(packs.damage());
+        kinds_ = packs.kinds();
+        record_.pack_bytes = packs.bytes();
+        if (!is_set() && !is_quick()) {
+            record_.packs = packs.read();
         }
-        const std::lock_guard lock(damage_mutex_);
-        record_.pack_bytes += info.size;
-        if (!is_set()) {
-            record_.packs.insert(info.name);
+        for (const Archive& archive : archives_) {
+            record_.segments += report_.archives[archive.result].checked;
+            record_.wal.insert(archive.listing.damaged.begin(), archive.listing.damaged.end());
         }
     }
 
-    void add_damage(std::vector<DamagedPlace> places)
+    void add_damage(const repository::Damage& damage)
     {
-        const std::lock_guard lock(damage_mutex_);
-        for (DamagedPlace& place : places) {
-            damage_.add(std::move(place));
+        for (const auto& [pack, places] : damage.places()) {
+            for (const DamagedPlace& place : places) {
+                damage_.add(place);
+            }
         }
     }
 
@@ -352,13 +302,15 @@ private:
         return needed;
     }
 
-    // With what earlier runs found in packs that this one has not read.
+    // With what earlier runs found in packs that this one has not read, or only quickly. Of a set
+    // only what it loses by that counts.
     repository::Damage all_damage() const
     {
         repository::Damage all = damage_;
         const std::set<PackName> needed = needed_packs();
         for (const auto& [pack, places] : known_.places()) {
-            if (is_set() || record_.packs.contains(pack) || !needed.contains(pack)) {
+            const bool is_refuted = is_quick() ? false : is_set() || record_.packs.contains(pack);
+            if (is_refuted || !needed.contains(pack)) {
                 continue;
             }
             for (DamagedPlace place : places) {
@@ -380,7 +332,7 @@ private:
             const auto kind = kinds_.find(pack);
             for (const DamagedPlace& place : places) {
                 VerifyFault fault{kind == kinds_.end() ? FaultKind::checksum : kind->second,
-                                  path_of(pack),
+                                  repository::pack_path(options_.stanza, pack.label, pack.number),
                                   place.problem};
                 if (owner == backups_.end()) {
                     report_.faults.push_back(std::move(fault));
@@ -423,8 +375,12 @@ private:
         record_.set = options_.label;
         record_.from = share_.from;
         record_.to = share_.to;
+        record_.depth = options_.depth;
         record_.findings = report_.findings();
         record_.damage = std::move(damage_);
+        if (is_quick()) {
+            forget_known();
+        }
         try {
             repository::write_verify_record(repository_, options_.stanza, record_);
             repository::prune_verify_records(repository_,
@@ -437,6 +393,21 @@ private:
             log::warn("what was verified could not be recorded in the repository: {}",
                       error.what());
         }
+    }
+
+    // What records say already: quick runs take none of them out of use, so they would be many.
+    void forget_known()
+    {
+        repository::Damage found;
+        for (const auto& [pack, places] : record_.damage.places()) {
+            for (const DamagedPlace& place : places) {
+                if (!known_.covers(place)) {
+                    found.add(place);
+                }
+            }
+        }
+        record_.damage = std::move(found);
+        std::erase_if(record_.wal, [&](const auto& one) { return known_wal_.contains(one.first); });
     }
 
     const VerifyOptions& options_;
@@ -452,7 +423,6 @@ private:
     std::vector<InspectedBackup> backups_;
     std::vector<repository::BackupSummary> newer_; // that ended since
     std::optional<ClaimCollector> collector_;
-    std::mutex damage_mutex_; // guards the next two and the record while packs are read
     repository::Damage damage_;
     std::map<PackName, FaultKind> kinds_; // of packs that are lost as a whole
 };

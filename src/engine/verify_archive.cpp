@@ -26,9 +26,6 @@ std::string path_of(const std::string& stanza, repository::ArchiveId id, const A
                        repository::to_string(file.name));
 }
 
-// What became of a file.
-enum class Outcome : std::uint8_t { unread, valid, gone, damaged, known };
-
 // Of two objects for one WAL file nobody can say which is right.
 void find_duplicates(const std::string& stanza,
                      const ArchiveListing& listing,
@@ -41,50 +38,6 @@ void find_duplicates(const std::string& stanza,
                 {FaultKind::other,
                  path_of(stanza, result.id, file),
                  fmt::format("the archive has different files '{}'", file.name.wal_name)});
-        }
-    }
-}
-
-void take_known(const std::pair<const std::string, repository::DamagedWal>& known,
-                ArchiveListing& listing,
-                VerifiedArchive& result)
-{
-    const auto& [path, damage] = known;
-    listing.known.insert(path);
-    result.faults.push_back(
-        {FaultKind::checksum, path, damage.problem + known_since(damage.since)});
-}
-
-void take_outcomes(const std::vector<Outcome>& outcomes,
-                   ArchiveListing& listing,
-                   VerifiedArchive& result)
-{
-    std::vector<ArchivedFile> left;
-    for (std::size_t i = 0; i < outcomes.size(); ++i) {
-        const bool is_valid = outcomes[i] == Outcome::valid;
-        result.valid += is_valid ? 1U : 0U;
-        result.checked += is_valid || outcomes[i] == Outcome::damaged ? 1U : 0U;
-        if (is_valid || outcomes[i] == Outcome::unread) {
-            left.push_back(std::move(listing.files[i]));
-        }
-    }
-    listing.files = std::move(left);
-}
-
-void verify_documents(const repository::Repository& repository,
-                      const ArchiveListing& listing,
-                      VerifiedArchive& result)
-{
-    for (const std::string& path : listing.documents) {
-        try {
-            repository.read_document(path);
-        } catch (const Error& error) {
-            if (!is_of_object(error.code())) {
-                throw;
-            }
-            if (error.code() != ErrorCode::file_missing) { // it was removed meanwhile
-                result.faults.push_back({kind_of(error.code()), path, error.what()});
-            }
         }
     }
 }
@@ -164,49 +117,131 @@ bool ArchiveReading::is_wanted(const ArchivedFile& file) const
                                              (only == nullptr || only->contains(name)));
 }
 
-void verify_archive(const ArchiveReading& reading, ArchiveListing& listing, VerifiedArchive& result)
+bool ArchiveReading::is_quick(const ArchivedFile& file) const
 {
-    const repository::Repository& repository = reading.repository;
-    const std::string& stanza = reading.options.stanza;
-    for (const std::string& path : listing.strangers) {
+    return options.depth == repository::VerifyDepth::quick &&
+           file.name.wal_name.size() == kSegmentDigits;
+}
+
+ArchiveVerification::ArchiveVerification(ArchiveReading reading,
+                                         ArchiveListing& listing,
+                                         VerifiedArchive& result)
+    : reading_(std::move(reading)), listing_(listing), result_(result),
+      outcomes_(listing.files.size(), Outcome::unread)
+{
+    for (const std::string& path : listing_.strangers) {
         log::warn("'{}' in the repository is nothing that pgstrata stores there", path);
     }
-    find_duplicates(stanza, listing, result);
-    std::vector<Outcome> outcomes(listing.files.size(), Outcome::unread);
-    std::mutex result_mutex;
-    parallel_for_each(reading.options.workers, listing.files.size(), [&](std::size_t i) {
+    find_duplicates(reading_.options.stanza, listing_, result_);
+}
+
+std::uint64_t ArchiveVerification::bytes() const
+{
+    std::uint64_t all = 0;
+    for (const ArchivedFile& file : listing_.files) {
+        all += reading_.is_wanted(file) ? file.size : 0;
+    }
+    return all;
+}
+
+void ArchiveVerification::work(const std::stop_token& token)
+{
+    for (std::size_t i = next_++; i < outcomes_.size() && !token.stop_requested(); i = next_++) {
         check_cancelled();
-        const ArchivedFile& file = listing.files[i];
-        const std::string path = path_of(stanza, reading.cluster.id, file);
-        if (!reading.is_wanted(file)) {
-            if (const auto known = reading.known.find(path); known != reading.known.end()) {
-                outcomes[i] = Outcome::known;
-                const std::lock_guard lock(result_mutex);
-                take_known(*known, listing, result);
-            }
-            return;
+        read_one(i);
+    }
+}
+
+void ArchiveVerification::read_one(std::size_t index)
+{
+    const ArchivedFile& file = listing_.files[index];
+    const std::string path = path_of(reading_.options.stanza, reading_.cluster.id, file);
+    if (!reading_.is_wanted(file)) {
+        // What a set does not need is none of its faults.
+        if (reading_.only == nullptr && take_known(path)) {
+            outcomes_[index] = Outcome::known;
         }
+        return;
+    }
+    outcomes_[index] = check(file, path);
+    if (outcomes_[index] == Outcome::valid && reading_.is_quick(file) && take_known(path)) {
+        outcomes_[index] = Outcome::known;
+    }
+    reading_.bytes_read(file.size);
+}
+
+ArchiveVerification::Outcome ArchiveVerification::check(const ArchivedFile& file,
+                                                        const std::string& path)
+{
+    const auto check =
+        reading_.is_quick(file) ? repository::check_stored_wal : repository::check_wal;
+    try {
+        check(reading_.repository, reading_.options.stanza, reading_.cluster, file.name);
+        return Outcome::valid;
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            log::warn("'{}' was removed from the repository while it was verified", path);
+            return Outcome::gone;
+        }
+        if (!is_of_object(error.code())) {
+            throw;
+        }
+        const std::lock_guard lock(mutex_);
+        result_.faults.push_back({kind_of(error.code()), path, error.what()});
+        listing_.damaged.emplace(path, error.what());
+        return Outcome::damaged;
+    }
+}
+
+bool ArchiveVerification::take_known(const std::string& path)
+{
+    const auto known = reading_.known.find(path);
+    if (known == reading_.known.end()) {
+        return false;
+    }
+    const repository::DamagedWal& damage = known->second;
+    const std::lock_guard lock(mutex_);
+    listing_.known.insert(path);
+    result_.faults.push_back(
+        {FaultKind::checksum, path, damage.problem + known_since(damage.since)});
+    return true;
+}
+
+void ArchiveVerification::take_outcomes()
+{
+    std::vector<ArchivedFile> left;
+    for (std::size_t i = 0; i < outcomes_.size(); ++i) {
+        const bool is_valid = outcomes_[i] == Outcome::valid;
+        result_.valid += is_valid ? 1U : 0U;
+        result_.checked += is_valid || outcomes_[i] == Outcome::damaged ? 1U : 0U;
+        if (is_valid || outcomes_[i] == Outcome::unread) {
+            left.push_back(std::move(listing_.files[i]));
+        }
+    }
+    listing_.files = std::move(left);
+}
+
+void ArchiveVerification::verify_documents()
+{
+    for (const std::string& path : listing_.documents) {
         try {
-            repository::check_wal(repository, stanza, reading.cluster, file.name);
-            outcomes[i] = Outcome::valid;
+            reading_.repository.read_document(path);
         } catch (const Error& error) {
-            if (error.code() == ErrorCode::file_missing) {
-                outcomes[i] = Outcome::gone;
-                log::warn("'{}' was removed from the repository while it was verified", path);
-            } else if (is_of_object(error.code())) {
-                outcomes[i] = Outcome::damaged;
-                const std::lock_guard lock(result_mutex);
-                result.faults.push_back({kind_of(error.code()), path, error.what()});
-                listing.damaged.emplace(path, error.what());
-            } else {
+            if (!is_of_object(error.code())) {
                 throw;
             }
+            if (error.code() != ErrorCode::file_missing) { // it was removed meanwhile
+                result_.faults.push_back({kind_of(error.code()), path, error.what()});
+            }
         }
-        reading.bytes_read(file.size);
-    });
-    take_outcomes(outcomes, listing, result);
-    verify_documents(repository, listing, result);
-    std::ranges::sort(result.faults, {}, &VerifyFault::object);
+    }
+}
+
+void ArchiveVerification::finish()
+{
+    take_outcomes();
+    verify_documents();
+    std::ranges::sort(result_.faults, {}, &VerifyFault::object);
 }
 
 } // namespace pgstrata::engine

@@ -5,9 +5,12 @@
 #include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_coverage.hpp"
 
+#include <atomic>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -61,14 +64,40 @@ struct ArchiveReading {
     std::function<void(std::uint64_t)> bytes_read;
 
     bool is_wanted(const ArchivedFile& file) const;
+    // Whether only its stored bytes are proved.
+    bool is_quick(const ArchivedFile& file) const;
 };
 
-// Reads files of an archive with all workers. Files that were removed since they were listed leave
-// the listing with a WARN, whether anything needs them is for the coverage to say; damaged ones
-// leave it too, and are faults; so are those that are not read and known to be damaged. Strangers
+// Reads files of an archive. Files that were removed since they were listed leave the listing with
+// a WARN, whether anything needs them is for the coverage to say; damaged ones leave it too, and
+// are faults; so are those that are known to be damaged and not read, or only quickly. Strangers
 // are passed over with a WARN.
-void verify_archive(const ArchiveReading& reading,
-                    ArchiveListing& listing,
-                    VerifiedArchive& result);
+class ArchiveVerification : NonCopyable {
+public:
+    // All outlive it.
+    ArchiveVerification(ArchiveReading reading, ArchiveListing& listing, VerifiedArchive& result);
+    // Of the files that are read.
+    std::uint64_t bytes() const;
+    // Reads files until none is left; many workers at once.
+    void work(const std::stop_token& token);
+    // When all workers are done: completes the listing and the result.
+    void finish();
+
+private:
+    // What became of a file.
+    enum class Outcome : std::uint8_t { unread, valid, gone, damaged, known };
+    void read_one(std::size_t index);
+    Outcome check(const ArchivedFile& file, const std::string& path);
+    bool take_known(const std::string& path);
+    void take_outcomes();
+    void verify_documents();
+
+    ArchiveReading reading_;
+    ArchiveListing& listing_;
+    VerifiedArchive& result_;
+    std::vector<Outcome> outcomes_; // parallel to the files of the listing
+    std::atomic<std::size_t> next_ = 0;
+    std::mutex mutex_; // guards the listing's sets and the result while files are read
+};
 
 } // namespace pgstrata::engine

@@ -83,10 +83,10 @@ std::vector<std::uint32_t> place_packs(const std::vector<PackInfo>& from,
 }
 
 ClaimCollector::ClaimCollector(const repository::Repository& repository,
-                               std::string stanza,
-                               std::vector<PackInfo> packs,
-                               std::size_t workers)
-    : repository_(repository), stanza_(std::move(stanza)), workers_(workers)
+                               const VerifyOptions& options,
+                               repository::VerifyDepth depth,
+                               std::vector<PackInfo> packs)
+    : repository_(repository), stanza_(options.stanza), workers_(options.workers), depth_(depth)
 {
     claims_.packs = std::move(packs);
     claims_.of_pack.resize(claims_.packs.size());
@@ -101,12 +101,20 @@ void ClaimCollector::add_whole(const ManifestFile& file)
 {
     if (!is_consecutive(file.extents)) {
         claims_.scattered.push_back({file.digest, file.extents});
+        add_places(file.extents);
         return;
     }
     const auto number = static_cast<std::uint32_t>(claims_.whole.size());
     claims_.whole.push_back({file.digest, static_cast<std::uint32_t>(file.extents.size())});
     for (const Extent& extent : file.extents) {
         claims_.of_pack[extent.pack].pieces.push_back({extent, number});
+    }
+}
+
+void ClaimCollector::add_places(const std::vector<Extent>& extents)
+{
+    for (const Extent& extent : extents) {
+        claims_.of_pack[extent.pack].places.push_back(extent);
     }
 }
 
@@ -120,6 +128,10 @@ std::uint64_t ClaimCollector::add(repository::ManifestReader& manifest, const st
             extent.pack = places[extent.pack];
         }
         if (file.content == ContentKind::empty || !is_new(file)) {
+            continue;
+        }
+        if (depth_ == repository::VerifyDepth::quick) {
+            add_places(file.extents);
             continue;
         }
         if (file.content == ContentKind::whole) {
@@ -193,9 +205,7 @@ void ClaimCollector::add_maps(const PagedFile& file, const std::vector<PageMap>&
             continue;
         }
         const auto number = static_cast<std::uint32_t>(claims_.maps.size());
-        for (const Extent& extent : extents) {
-            claims_.of_pack[extent.pack].maps.push_back(extent);
-        }
+        add_places(extents);
         for (const Extent& extent : map.extents) {
             std::vector<std::uint32_t>& paged = claims_.of_pack[extent.pack].paged;
             if (paged.empty() || paged.back() != number) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "pgstrata/engine/verify.hpp"
 #include "pgstrata/repository/damage.hpp"
 #include "pgstrata/repository/manifest.hpp"
 #include "pgstrata/repository/page_map.hpp"
@@ -33,8 +34,10 @@ struct ScatteredFile {
 // What manifests claim of one pack.
 struct PackClaims {
     std::vector<WholePiece> pieces;
-    std::vector<repository::Extent> maps; // page maps in the pack
-    std::vector<std::uint32_t> paged;     // positions in VerifyClaims::maps: pages in the pack
+    // Must be there, but are not compared where they are met: page maps and pieces of scattered
+    // files; at quick depth all that manifests name, some of it more than once.
+    std::vector<repository::Extent> places;
+    std::vector<std::uint32_t> paged; // positions in VerifyClaims::maps: pages in the pack
 };
 
 // What all files of the backups claim of the packs, each claim once however many backups share it.
@@ -47,15 +50,15 @@ struct VerifyClaims {
     std::vector<std::vector<repository::Extent>> maps; // the extents of each page map
 };
 
-// Collects the claims. Maps are read and decoded here, and the pages of each file are followed
-// through them; what cannot be read or followed is damage.
+// Collects the claims. At full depth maps are read and decoded here, and the pages of each file are
+// followed through them; what cannot be read or followed is damage.
 class ClaimCollector : NonCopyable {
 public:
     // `packs` are those of all backups, ascending by name. The repository outlives the collector.
     ClaimCollector(const repository::Repository& repository,
-                   std::string stanza,
-                   std::vector<repository::PackInfo> packs,
-                   std::size_t workers);
+                   const VerifyOptions& options,
+                   repository::VerifyDepth depth,
+                   std::vector<repository::PackInfo> packs);
     // The files of one manifest to the end; throws what its reader throws. Returns how many.
     std::uint64_t add(repository::ManifestReader& manifest, const std::string& label);
 
@@ -70,6 +73,7 @@ private:
     };
     bool is_new(const repository::ManifestFile& file);
     void add_whole(const repository::ManifestFile& file);
+    void add_places(const std::vector<repository::Extent>& extents);
     void follow(const std::vector<PagedFile>& files, const std::string& label);
     void follow_one(repository::PackReader& reader, const PagedFile& file, const std::string& what);
     void add_maps(const PagedFile& file, const std::vector<repository::PageMap>& maps);
@@ -78,6 +82,7 @@ private:
     const repository::Repository& repository_;
     std::string stanza_;
     std::size_t workers_;
+    repository::VerifyDepth depth_;
     VerifyClaims claims_;
     std::unordered_set<std::uint64_t> known_; // hashes of what was collected already
     std::mutex claims_mutex_;                 // guards all above while maps are followed

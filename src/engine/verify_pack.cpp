@@ -16,37 +16,14 @@ namespace {
 using repository::DamagedPlace;
 using repository::Extent;
 
-// Long reads are what stores and disks like; frames are at most a megabyte.
-constexpr std::size_t kWindow = std::size_t{4} << 20U;
-
-// A source that is read front to back in long reads, whatever is asked of it.
-class WindowSource final : public RandomSource {
-public:
-    explicit WindowSource(const RandomSource& source) : source_(source) {}
-    std::uint64_t size() const override { return source_.size(); }
-    std::size_t read_at(std::uint64_t offset, MutableBytes out) const override
-    {
-        if (offset < begin_ || offset + out.size() > begin_ + window_.size()) {
-            if (out.size() > kWindow) {
-                return source_.read_at(offset, out);
-            }
-            window_.resize(kWindow);
-            window_.resize(source_.read_at(offset, window_.span()));
-            begin_ = offset;
-        }
-        const std::size_t at = offset - begin_;
-        const std::size_t size = std::min(out.size(), window_.size() - at);
-        std::copy_n(window_.view().begin() + static_cast<std::ptrdiff_t>(at), size, out.begin());
-        return size;
-    }
-
-private:
-    const RandomSource& source_;
-    mutable Buffer window_;
-    mutable std::uint64_t begin_ = 0;
-};
-
 constexpr std::uint32_t kNoFile = UINT32_MAX;
+
+// Whether the frame at `place`, of so many raw bytes, is the one that the extent lies in.
+bool fits(const Extent& where, codec::FramePlace place, std::size_t raw_size)
+{
+    return where.offset == place.offset && where.length == place.length &&
+           std::uint64_t{where.position} + where.size <= raw_size;
+}
 
 // What a stretch of a frame's raw bytes must be: pages with hashes, or a piece of a file.
 struct Claim {
@@ -78,8 +55,8 @@ public:
         for (const WholePiece& piece : claims.pieces) {
             wanted_.push_back({piece.where, piece.file});
         }
-        for (const Extent& map : claims.maps) {
-            wanted_.push_back({map});
+        for (const Extent& place : claims.places) {
+            wanted_.push_back({place});
         }
     }
 
@@ -98,6 +75,7 @@ public:
         }
     }
 
+    // `source` is read ahead of.
     std::vector<DamagedPlace>
     read(const RandomSource& source, const std::string& path, const BytesRead& bytes_read)
     {
@@ -113,10 +91,9 @@ public:
                             pack_.size));
             return std::move(damage_);
         }
-        const WindowSource window(source);
         try {
             codec::ObjectReader reader(
-                window, {codec::ObjectKind::pack, path}, repository_.cipher());
+                source, {codec::ObjectKind::pack, path}, repository_.cipher());
             Buffer raw;
             while (read_frame(reader, raw, bytes_read)) {
                 check_cancelled();
@@ -187,8 +164,7 @@ private:
         for (; next_ < wanted_.size() && wanted_[next_].where.offset == place.offset; ++next_) {
             const Claim& claim = wanted_[next_];
             const Extent& where = claim.where;
-            if (where.length != place.length ||
-                std::uint64_t{where.position} + where.size > raw.size()) {
+            if (!fits(where, place, raw.size())) {
                 add_extent(where,
                            fmt::format("{}: the frame at byte {} has another size than what lies "
                                        "in it says",
@@ -335,7 +311,41 @@ std::vector<DamagedPlace> PackChecker::check(std::uint32_t pack)
             }
         }
     }
-    return run.read(*source, path, bytes_read_);
+    return run.read(ReadAheadSource(*source, window_), path, bytes_read_);
+}
+
+bool PackChecker::is_sound(std::uint32_t pack)
+{
+    const repository::PackInfo& info = claims_.packs[pack];
+    const std::string path = repository::pack_path(stanza_, info.name.label, info.name.number);
+    const auto source = repository_.storage().open(path);
+    if (source->size() != info.size) {
+        return false;
+    }
+    std::vector<Extent> wanted = claims_.of_pack[pack].places;
+    std::ranges::sort(wanted, {}, &Extent::offset);
+    auto next = wanted.begin();
+    try {
+        const ReadAheadSource ahead(*source, window_);
+        codec::ObjectReader reader(ahead, {codec::ObjectKind::pack, path}, repository_.cipher());
+        for (std::uint32_t raw_size = 0; reader.check_next(raw_size);) {
+            check_cancelled();
+            const codec::FramePlace place = reader.place();
+            bytes_read_(place.length);
+            for (; next != wanted.end() && next->offset <= place.offset; ++next) {
+                if (!fits(*next, place, raw_size)) {
+                    return false;
+                }
+            }
+        }
+        bytes_read_(reader.place().length);
+    } catch (const Error& error) {
+        if (!is_damage(error.code())) {
+            throw;
+        }
+        return false;
+    }
+    return next == wanted.end();
 }
 
 std::vector<DamagedPlace> PackChecker::check_scattered(const ScatteredFile& file)

@@ -26,6 +26,9 @@ public:
                 const VerifyClaims& claims,
                 PackScope scope,
                 const BytesRead& bytes_read);
+    // Whether every frame of the pack is, by its tag, what was stored in its place, and what claims
+    // name is there; nothing is decompressed. What is wrong is for check() to say. Throws as it.
+    bool is_sound(std::uint32_t pack);
     // The damaged places of the pack at that position, of frames that something lies in, of its
     // header and of its end. Throws Error(file_missing) when the pack is not there, and what is not
     // damage, such as a repository that cannot be reached.
@@ -40,6 +43,7 @@ private:
     const VerifyClaims& claims_;
     PackScope scope_;
     const BytesRead& bytes_read_;
+    Buffer window_;
 };
 
 // Which of the packs, and others of their backups, are there, with their sizes.

@@ -26,10 +26,10 @@ bool contains(const DamagedPlace& outer, const DamagedPlace& inner)
 
 void Damage::add(DamagedPlace place)
 {
-    std::vector<DamagedPlace>& known = places_[place.pack];
-    if (std::ranges::any_of(known, [&](const DamagedPlace& one) { return contains(one, place); })) {
+    if (covers(place)) {
         return;
     }
+    std::vector<DamagedPlace>& known = places_[place.pack];
     if (known.size() >= kMostPlaces) {
         known.clear();
         place.begin = 0;
@@ -44,6 +44,14 @@ void Damage::add(DamagedPlace place)
 void Damage::clear(const PackName& pack)
 {
     places_.erase(pack);
+}
+
+bool Damage::covers(const DamagedPlace& place) const
+{
+    const auto known = places_.find(place.pack);
+    return known != places_.end() &&
+           std::ranges::any_of(known->second,
+                               [&](const DamagedPlace& one) { return contains(one, place); });
 }
 
 bool Damage::hits(const PackName& pack, const Extent& extent) const

@@ -161,6 +161,19 @@ std::map<std::string, std::string> decode_wal(const nlohmann::json& document,
     return wal;
 }
 
+// Records of earlier versions have none: they are of full runs.
+VerifyDepth decode_depth(const nlohmann::json& document, const std::string& path)
+{
+    if (!document.contains("depth")) {
+        return VerifyDepth::full;
+    }
+    const auto depth = parse_depth(document_text(document, "depth", path));
+    if (!depth) {
+        raise_invalid(path, "depth");
+    }
+    return *depth;
+}
+
 nlohmann::json to_json(const VerifyRecord& record)
 {
     return {{"format", kRepositoryFormat},
@@ -170,6 +183,7 @@ nlohmann::json to_json(const VerifyRecord& record)
             {"set", record.set},
             {"from", record.from},
             {"to", record.to},
+            {"depth", depth_name(record.depth)},
             {"packs", encode_packs(record.packs)},
             {"pack-bytes", record.pack_bytes},
             {"segments", record.segments},
@@ -188,6 +202,7 @@ VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
     record.set = document_text(document, "set", path);
     record.from = document_number(document, "from", path);
     record.to = document_number(document, "to", path);
+    record.depth = decode_depth(document, path);
     record.packs = decode_packs(document, path);
     record.pack_bytes = document_number(document, "pack-bytes", path);
     record.segments = document_number(document, "segments", path);
@@ -217,11 +232,11 @@ bool is_after(const VerifyRecord& later, const VerifyRecord& earlier)
     return later.number > earlier.number && later.start >= std::max(earlier.start, earlier.stop);
 }
 
-// Whether the run has read a WAL file, wherever it is, and would name it.
+// Whether the run has read all of a WAL file, wherever it is, and would name it.
 bool has_read(const VerifyRecord& record, std::string_view path)
 {
-    return record.set.empty() && record.wal.size() < kMostWal &&
-           is_in_share(record.from, record.to, path);
+    return record.depth == VerifyDepth::full && record.set.empty() &&
+           record.wal.size() < kMostWal && is_in_share(record.from, record.to, path);
 }
 
 // Whether a run after that of `record` has read the pack.
@@ -264,6 +279,21 @@ bool is_of_one_object(const Error& error)
 }
 
 } // namespace
+
+std::string_view depth_name(VerifyDepth depth) noexcept
+{
+    return depth == VerifyDepth::quick ? "quick" : "full";
+}
+
+std::optional<VerifyDepth> parse_depth(std::string_view name) noexcept
+{
+    for (const VerifyDepth depth : {VerifyDepth::quick, VerifyDepth::full}) {
+        if (name == depth_name(depth)) {
+            return depth;
+        }
+    }
+    return std::nullopt;
+}
 
 bool is_in_share(std::uint64_t from, std::uint64_t to, std::string_view path) noexcept
 {
@@ -346,17 +376,18 @@ std::uint64_t verified_bytes(const std::vector<VerifyRecord>& records,
     return bytes;
 }
 
-std::uint64_t next_share(const std::vector<VerifyRecord>& records)
+std::uint64_t next_share(const std::vector<VerifyRecord>& records, VerifyDepth depth)
 {
-    const auto last = std::find_if(
-        records.rbegin(), records.rend(), [](const VerifyRecord& one) { return one.set.empty(); });
+    const auto last = std::find_if(records.rbegin(), records.rend(), [&](const VerifyRecord& one) {
+        return one.set.empty() && one.depth == depth;
+    });
     return last == records.rend() ? 0 : last->to;
 }
 
 std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                       const std::vector<std::string>& labels)
 {
-    bool has_cursor = false;
+    std::set<VerifyDepth> cursors;
     std::vector<unsigned> useless;
     for (auto record = records.rbegin(); record != records.rend(); ++record) {
         const auto is_told = [&](const PackName& pack) {
@@ -365,8 +396,7 @@ std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
         const auto is_read_again = [&](const auto& wal) {
             return is_wal_read_after(records, *record, wal.first);
         };
-        const bool is_cursor = record->set.empty() && !has_cursor;
-        has_cursor = has_cursor || record->set.empty();
+        const bool is_cursor = record->set.empty() && cursors.insert(record->depth).second;
         if (!is_cursor && std::ranges::all_of(record->packs, is_told) &&
             std::ranges::all_of(record->wal, is_read_again) &&
             std::ranges::all_of(record->damage.places(),
@@ -388,8 +418,8 @@ std::vector<std::string> replaced_records(const Repository& repository,
     repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
         const auto number = parse_note_name(entry.name);
         const auto replaces = [&](const VerifyRecord& record) {
-            return record.number > *number && record.set.empty() && record.from == record.to &&
-                   record.start >= entry.mtime;
+            return record.number > *number && record.depth == VerifyDepth::full &&
+                   record.set.empty() && record.from == record.to && record.start >= entry.mtime;
         };
         if (number && std::ranges::find(records, *number, &VerifyRecord::number) == records.end() &&
             std::ranges::any_of(records, replaces)) {

@@ -72,6 +72,16 @@ codec::ObjectIdentity identity_of(const std::string& path, const WalObjectName& 
           path);
 }
 
+[[noreturn]] void
+raise_other_size(const std::string& path, std::uint64_t size, std::uint64_t expected)
+{
+    raise(ErrorCode::file_invalid,
+          "'{}' in the repository holds {} bytes instead of {}",
+          path,
+          size,
+          expected);
+}
+
 // Calls `use` with one stretch of the plain file after the other.
 template <typename Use>
 void read_stretches(const Repository& repository,
@@ -79,10 +89,12 @@ void read_stretches(const Repository& repository,
                     const WalObjectName& name,
                     const Use& use)
 {
-    const auto source = repository.storage().open(path);
+    const auto file = repository.storage().open(path);
+    Buffer window;
+    const ReadAheadSource source(*file, window);
     Buffer stretch;
     if (!is_plain_file(repository, name)) {
-        codec::ObjectReader reader(*source, identity_of(path, name), repository.cipher());
+        codec::ObjectReader reader(source, identity_of(path, name), repository.cipher());
         while (reader.next(stretch)) {
             if (!stretch.empty()) {
                 use(stretch.view());
@@ -92,7 +104,7 @@ void read_stretches(const Repository& repository,
     }
     for (std::uint64_t offset = 0;; offset += stretch.size()) {
         stretch.resize(codec::kFrameRawLimit);
-        stretch.resize(source->read_at(offset, stretch.span()));
+        stretch.resize(source.read_at(offset, stretch.span()));
         if (stretch.empty()) {
             return;
         }
@@ -261,16 +273,37 @@ void check_wal(const Repository& repository,
     }
     if (is_segment ? size != cluster.wal_segment_size
                    : size > (is_wal ? cluster.wal_segment_size : kHistoryLimit)) {
-        raise(ErrorCode::file_invalid,
-              "'{}' in the repository holds {} bytes instead of {}",
-              path,
-              size,
-              is_wal ? cluster.wal_segment_size : kHistoryLimit);
+        raise_other_size(path, size, is_wal ? cluster.wal_segment_size : kHistoryLimit);
     }
     if (!is_right) {
         raise(ErrorCode::archive_mismatch,
               "'{}' in the repository is not WAL of this cluster and place",
               path);
+    }
+}
+
+void check_stored_wal(const Repository& repository,
+                      std::string_view stanza,
+                      const Cluster& cluster,
+                      const WalObjectName& name)
+{
+    const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
+    if (!wal_name || wal_name->kind != postgres::WalFileKind::segment ||
+        is_plain_file(repository, name)) {
+        check_wal(repository, stanza, cluster, name);
+        return;
+    }
+    const std::string path = object_path(stanza, cluster.id, name);
+    const auto file = repository.storage().open(path);
+    Buffer window;
+    const ReadAheadSource source(*file, window);
+    codec::ObjectReader reader(source, identity_of(path, name), repository.cipher());
+    std::uint64_t size = 0;
+    for (std::uint32_t raw_size = 0; reader.check_next(raw_size);) {
+        size += raw_size;
+    }
+    if (size != cluster.wal_segment_size) {
+        raise_other_size(path, size, cluster.wal_segment_size);
     }
 }
 

@@ -122,6 +122,35 @@ TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][s3]
     CHECK(restored.sql(rows) == before);
 }
 
+TEST_CASE("a quick verify proves stored bytes, and the next backup mends what it finds",
+          "[verify][bug-58]")
+{
+    const std::string cipher = GENERATE("", "aes-256-gcm");
+    Site site({.cipher = cipher});
+    const std::string full = site.backup();
+    site.cluster().archive_current_segment();
+
+    CHECK(site.must({"verify", "--depth=quick"}).out.empty());
+    const auto sound = verify_json(site, {"--depth=quick"});
+    CHECK(sound["depth"] == "quick");
+    CHECK(sound["status"] == "ok");
+    CHECK(sound["archive"][0]["checked"] == sound["archive"][0]["valid"]);
+    CHECK(verify_json(site)["depth"] == "full");
+    CHECK(site.run({"verify", "--depth=deep"}).status == 32);
+    CHECK(site.run({"verify", "--depth=quick", "--sample=10%"}).status == 0);
+
+    const std::string pack = largest_pack(site, full);
+    damage(site, pack);
+    const auto found = site.run({"verify", "--depth=quick", "--output=text"});
+    CHECK(found.status == kFindings);
+    CHECK_THAT(found.out, Contains("    damaged: " + pack + ": "));
+    CHECK_THAT(found.out, Contains("    lost: "));
+    CHECK_THAT(found.out, Contains("  depth: quick\n"));
+    const auto backup = site.must({"backup", "--type=incr"});
+    CHECK_THAT(backup.text(), Contains("is damaged in backup " + full));
+    CHECK(site.run({"verify", "--depth=quick", "--set=" + site.labels().back()}).status == 0);
+}
+
 TEST_CASE("verify names the pack that is gone", "[verify][s3][bug-47]")
 {
     const Place place = GENERATE(from_range(places()));

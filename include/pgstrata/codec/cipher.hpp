@@ -31,6 +31,9 @@ public:
     // Throws Error(crypto) when the bytes are not what was sealed.
     virtual void
     open(const Nonce& nonce, ByteView associated, ByteView sealed, const Tag& tag, Buffer& out) = 0;
+    // Throws what open() throws. Decrypts only where the tag cannot be had without.
+    virtual void
+    check(const Nonce& nonce, ByteView associated, ByteView sealed, const Tag& tag) = 0;
 };
 
 // `type` is not none.

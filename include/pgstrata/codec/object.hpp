@@ -119,7 +119,10 @@ public:
     // Front to back: the next frame after the header or the last one read this way. False after the
     // end frame, whose count and position at the end of the object have then been checked.
     bool next(Buffer& raw);
-    // Where the frame is that next() returned or failed at last.
+    // The same without decompressing: the frame's stored bytes are proved to be those that were
+    // stored here, and `raw_size` is what its header says they give.
+    bool check_next(std::uint32_t& raw_size);
+    // Where the frame is that next() or check_next() returned or failed at last.
     FramePlace place() const noexcept { return place_; }
     // next() goes on with the frame at `offset`, whatever number it has, to get past a damaged one.
     void resume_at(std::uint64_t offset) noexcept;
@@ -128,9 +131,12 @@ private:
     struct Header;
     Header parse_header(FramePlace place, ByteView bytes) const;
     Header load_frame(FramePlace& place);
+    void check_plain(const Header& header, FramePlace place, ByteView stored) const;
     ByteView open_stored(const Header& header, FramePlace place, ByteView frame);
+    bool step_over(const Header& header);
     void open_frame(const Header& header, FramePlace place, ByteView frame, Buffer& raw);
     [[noreturn]] void fail(ErrorCode code, std::string_view problem) const;
+    [[noreturn]] void fail_in_frame(FramePlace place, const Error& error) const;
 
     const RandomSource& source_;
     ObjectIdentity identity_;
@@ -138,6 +144,7 @@ private:
     ZstdDecompressor decompressor_;
     Buffer stored_;
     Buffer opened_;
+    ByteView frame_; // the one that was loaded last
     FramePlace place_;
     std::uint64_t next_offset_ = kObjectHeaderSize;
     std::uint32_t next_number_ = 0;

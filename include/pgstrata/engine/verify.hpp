@@ -4,6 +4,7 @@
 #include "pgstrata/engine/change_detection.hpp"
 #include "pgstrata/engine/progress.hpp"
 #include "pgstrata/repository/repository.hpp"
+#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include <cstdint>
@@ -17,6 +18,7 @@ struct VerifyOptions {
     std::string stanza;
     std::string label;            // of the only backup to verify; empty for all
     std::optional<double> sample; // percent of the packs and WAL files to read; unset for all
+    repository::VerifyDepth depth = repository::VerifyDepth::full;
     std::size_t workers = 1;
     bool is_recorded = true; // leave a record of the run in the repository
 };
@@ -67,6 +69,7 @@ struct VerifiedBackup {
 
 struct VerifyReport {
     std::string stanza;
+    repository::VerifyDepth depth = repository::VerifyDepth::full;
     std::vector<VerifiedArchive> archives; // oldest generation first
     std::vector<VerifiedBackup> backups;   // ascending by label
     std::vector<VerifyFault> faults;       // of objects that belong to neither
@@ -79,10 +82,13 @@ struct VerifyReport {
 // Reads what a stanza has in a repository and proves that it is what was stored: documents, keys
 // and manifests to their ends, each pack once, front to back, with everything in it, each WAL file;
 // and that every backup has the WAL it needs and none is missing in between. A sample reads the
-// packs and WAL files of the next share of the repository and everything else. Damage goes into the
-// report and, for the next backup, into a record in the repository. `report` hears of bytes.
-// Throws only for what keeps it from telling, such as a stanza or backup that does not exist
-// (Error(file_missing), Error(backup_set_invalid)) or a store that cannot be reached.
+// packs and WAL files of the next share of the repository and everything else. Quick depth proves
+// of packs and WAL segments only that their stored bytes are unchanged and that what manifests name
+// is in them, without decompressing; where that fails it looks at full depth what is wrong. It
+// refutes nothing that earlier runs found. Damage goes into the report and, for the next backup,
+// into a record in the repository. `report` hears of bytes. Throws only for what keeps it from
+// telling, such as a stanza or backup that does not exist (Error(file_missing),
+// Error(backup_set_invalid)) or a store that cannot be reached.
 VerifyReport verify(const VerifyOptions& options,
                     const repository::Repository& repository,
                     const Progress::Report& report);

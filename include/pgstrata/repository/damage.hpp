@@ -36,6 +36,8 @@ public:
     void clear(const PackName& pack);
     bool is_empty() const noexcept { return places_.empty(); }
     bool has(const PackName& pack) const { return places_.contains(pack); }
+    // Whether all of that place is known to be damaged.
+    bool covers(const DamagedPlace& place) const;
     // Whether any of the extent's bytes, in that pack, are damaged.
     bool hits(const PackName& pack, const Extent& extent) const;
     // By pack.

@@ -61,6 +61,14 @@ void check_wal(const Repository& repository,
                const Cluster& cluster,
                const WalObjectName& name);
 
+// Proves of a segment only that its stored bytes are unchanged and give the right size, without
+// decompressing; throws as check_wal() does, which is called for all other files and for those that
+// are stored as they are.
+void check_stored_wal(const Repository& repository,
+                      std::string_view stanza,
+                      const Cluster& cluster,
+                      const WalObjectName& name);
+
 struct WalRange {
     std::string first; // names of segments, empty when there are none
     std::string last;

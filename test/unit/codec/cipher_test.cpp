@@ -38,6 +38,7 @@ TEST_CASE("what is sealed opens again", "[codec][cipher]")
     cipher->open(kNonce, as_bytes("context"), sealed, tag, opened);
 
     CHECK(as_text(opened) == plain);
+    CHECK_NOTHROW(cipher->check(kNonce, as_bytes("context"), sealed, tag));
     CHECK((size < 16 || as_text(sealed).find("pppp") == std::string_view::npos));
 }
 
@@ -80,6 +81,8 @@ TEST_CASE("nothing but exactly what was sealed opens", "[codec][cipher][bug-51]"
     CHECK_THROWS_MATCHES(cipher->open(nonce, as_bytes(context), sealed, tag, opened),
                          Error,
                          HasCode(ErrorCode::crypto));
+    CHECK_THROWS_MATCHES(
+        cipher->check(nonce, as_bytes(context), sealed, tag), Error, HasCode(ErrorCode::crypto));
 }
 
 TEST_CASE("AES-256-GCM gives the value of the NIST test case 14", "[codec][cipher]")

@@ -81,7 +81,8 @@ TEST_CASE("verify shows what is fine when it is asked to", "[command][verify]")
           "  backup: 20261122-020000F, status: in-progress, total files checked: 0, total valid "
           "files: 0\n"
           "  backups that can be restored: 20261121-020000F\n"
-          "  backups that cannot be restored: none\n");
+          "  backups that cannot be restored: none\n"
+          "  depth: full\n");
 }
 
 TEST_CASE("verify names what is wrong", "[command][verify][bug-58]")
@@ -104,7 +105,8 @@ TEST_CASE("verify names what is wrong", "[command][verify][bug-58]")
           "    lost: PG_VERSION\n"
           "    WAL missing: 000000010000000000000003\n"
           "  backups that can be restored: none\n"
-          "  backups that cannot be restored: 20261121-020000F\n");
+          "  backups that cannot be restored: 20261121-020000F\n"
+          "  depth: full\n");
 }
 
 TEST_CASE("verify says when there is nothing", "[command][verify]")
@@ -115,6 +117,19 @@ TEST_CASE("verify says when there is nothing", "[command][verify]")
     const std::string text = render_verify_text(report, Verbosity::all);
 
     CHECK(text.find("  archiveId: none found\n  backup: none found\n") != std::string::npos);
+}
+
+TEST_CASE("verify says at which depth it has read", "[command][verify]")
+{
+    const auto [depth, name] = GENERATE(table<repository::VerifyDepth, std::string>({
+        {repository::VerifyDepth::quick, "quick"},
+        {repository::VerifyDepth::full, "full"},
+    }));
+    engine::VerifyReport report = sound_report();
+    report.depth = depth;
+
+    CHECK(render_verify_text(report, Verbosity::all).ends_with("\n  depth: " + name + "\n"));
+    CHECK(nlohmann::json::parse(render_verify_json(report))["depth"] == name);
 }
 
 TEST_CASE("verify's JSON has the same facts", "[command][verify]")

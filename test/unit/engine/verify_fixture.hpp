@@ -16,9 +16,11 @@ namespace pgstrata::test {
 
 // A full and an incr of a small cluster in several packs, with WAL of two timelines.
 struct VerifyRun : BackupRun {
-    explicit VerifyRun(const repository::CipherSetting& cipher = {})
+    explicit VerifyRun(const repository::CipherSetting& cipher = {},
+                       std::optional<int> wal_compress_level = {})
         : BackupRun(cipher), setting(cipher)
     {
+        ArchiveRun::options.compress_level = wal_compress_level;
         backup.pack_size = 32U << 10U;
         backup.check_pages = false;
         for (std::uint32_t i = 0; i < 3; ++i) {

@@ -87,6 +87,7 @@ TEST_CASE("a record of verify is read as it was written", "[repository][verify]"
     one.set = kNew;
     one.from = UINT64_MAX - 1;
     one.to = 17;
+    one.depth = GENERATE(VerifyDepth::quick, VerifyDepth::full);
     one.pack_bytes = 1U << 30U;
     one.segments = 4;
     one.findings = 2;
@@ -113,6 +114,7 @@ TEST_CASE("a record of verify is read as it was written", "[repository][verify]"
     CHECK(read[0].set == kNew);
     CHECK(read[0].from == one.from);
     CHECK(read[0].to == 17);
+    CHECK(read[0].depth == one.depth);
     CHECK(read[0].pack_bytes == one.pack_bytes);
     CHECK(read[0].segments == 4);
     CHECK(read[0].findings == 2);
@@ -162,17 +164,49 @@ TEST_CASE("a later run over a pack is all that counts of it", "[repository][veri
     CHECK_FALSE(again.hits({kOld, 0}, extent(64, 0, 1)));
 }
 
-TEST_CASE("a record of verify of before WAL was noted in it is read", "[repository][verify]")
+TEST_CASE("a record of verify of an earlier version is read, as of a full run",
+          "[repository][verify]")
 {
     MemoryRepository memory;
     write_verify_record(*memory, kStanza, record(0, {{kOld, 1}}));
     nlohmann::json document = memory.repository->read_document(verify_path(kStanza, 1));
     document.erase("checksum");
     document.erase("wal");
+    document.erase("depth");
     memory.repository->write_document(
         verify_path(kStanza, 1), document, storage::WriteMode::replace);
 
-    CHECK(read_verify_records(*memory, kStanza).size() == 1);
+    const auto records = read_verify_records(*memory, kStanza);
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].depth == VerifyDepth::full);
+}
+
+TEST_CASE("a record of verify of a depth that nobody knows is passed over", "[repository][verify]")
+{
+    log::configure({.console = log::Level::off});
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {}));
+    nlohmann::json document = memory.repository->read_document(verify_path(kStanza, 1));
+    document.erase("checksum");
+    document["depth"] = "deeper";
+    memory.repository->write_document(
+        verify_path(kStanza, 1), document, storage::WriteMode::replace);
+
+    CHECK(read_verify_records(*memory, kStanza).empty());
+    log::configure({});
+}
+
+TEST_CASE("a quick run refutes nothing that an earlier one found", "[repository][verify]")
+{
+    const std::string path = "archive/demo/15-1/x";
+    VerifyRecord first = record(1, {{kOld, 0}}, {place(kOld, 0, 64)});
+    first.wal = {{path, "torn"}};
+    VerifyRecord quick = record(2, {});
+    quick.depth = VerifyDepth::quick;
+
+    CHECK(known_damage({first, quick}, {kOld}).has({kOld, 0}));
+    CHECK(known_damaged_wal({first, quick}).contains(path));
+    CHECK(useless_records({first, quick}, {kOld}) == std::vector<unsigned>{});
 }
 
 TEST_CASE("of WAL that is damaged all over a record names only the first", "[repository][verify]")
@@ -243,9 +277,16 @@ TEST_CASE("the next share begins where the last run over all ended", "[repositor
     set.set = kOld;
     set.to = 5;
 
-    CHECK(next_share({}) == 0);
-    CHECK(next_share({all}) == 77);
-    CHECK(next_share({all, set}) == 77);
+    VerifyRecord quick = record(3, {});
+    quick.depth = VerifyDepth::quick;
+    quick.to = 9;
+
+    CHECK(next_share({}, VerifyDepth::full) == 0);
+    CHECK(next_share({all}, VerifyDepth::full) == 77);
+    CHECK(next_share({all, set}, VerifyDepth::full) == 77);
+    CHECK(next_share({all, set}, VerifyDepth::quick) == 0);
+    CHECK(next_share({all, set, quick}, VerifyDepth::full) == 77);
+    CHECK(next_share({all, set, quick}, VerifyDepth::quick) == 9);
 }
 
 TEST_CASE("records that say nothing any more are of no use", "[repository][verify]")
@@ -269,6 +310,10 @@ TEST_CASE("records that say nothing any more are of no use", "[repository][verif
     set.set = kOld;
     CHECK(useless_records({record(1, {}), record(2, {}), set}, labels) ==
           std::vector<unsigned>{3, 1});
+    VerifyRecord quick = record(3, {});
+    quick.depth = VerifyDepth::quick;
+    CHECK(useless_records({record(1, {}), record(2, {}), quick}, labels) ==
+          std::vector<unsigned>{1});
 }
 
 TEST_CASE("what runs at the same time found counts all, whichever ended last",

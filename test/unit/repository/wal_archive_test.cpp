@@ -139,6 +139,62 @@ TEST_CASE("a good object under the name of other contents is refused", "[reposit
     CHECK_THROWS_MATCHES(read(memory, other), Error, HasCode(ErrorCode::checksum));
 }
 
+TEST_CASE("the stored bytes of a segment are proved without looking at what they give",
+          "[repository][wal][bug-58]")
+{
+    const MemoryRepository memory(
+        GENERATE(CipherSetting(),
+                 gcm_setting(),
+                 CipherSetting{codec::CipherType::aes_256_cbc, kGeneratedPassphrase}));
+    Cluster cluster;
+    cluster.id = kId;
+    cluster.wal_segment_size = 1U << 20U;
+    const std::string content(cluster.wal_segment_size, 'w'); // no WAL at all
+    const WalObjectName name = put(memory, "000000010000000000000002", content);
+    const auto check = [&] { check_stored_wal(*memory.repository, kStanza, cluster, name); };
+
+    CHECK_NOTHROW(check());
+    CHECK_THROWS_MATCHES(check_wal(*memory.repository, kStanza, cluster, name),
+                         Error,
+                         HasCode(ErrorCode::archive_mismatch));
+    SECTION("another size")
+    {
+        cluster.wal_segment_size = 1U << 21U;
+        CHECK_THROWS_MATCHES(check(), Error, HasCode(ErrorCode::file_invalid));
+    }
+    SECTION("a flipped byte")
+    {
+        Buffer bytes = storage::read_file(*memory.storage, object_path(name), kLimit);
+        bytes.span()[bytes.size() / 2] ^= std::byte{1};
+        storage::write_file(*memory.storage, object_path(name), bytes, storage::WriteMode::replace);
+        CHECK_THROWS_AS(check(), Error);
+    }
+    SECTION("not there")
+    {
+        memory.storage->remove(object_path(name));
+        CHECK_THROWS_MATCHES(check(), Error, HasCode(ErrorCode::file_missing));
+    }
+}
+
+TEST_CASE("WAL that is stored as it is has nothing to prove it but the digest in its name",
+          "[repository][wal][bug-58]")
+{
+    const MemoryRepository memory;
+    Cluster cluster;
+    cluster.id = kId;
+    cluster.wal_segment_size = 1U << 20U;
+    const WalObjectName name =
+        put(memory, "000000010000000000000002", std::string(1U << 20U, 'w'), false);
+    storage::write_file(*memory.storage,
+                        object_path(name),
+                        as_bytes(std::string(1U << 20U, 'v')),
+                        storage::WriteMode::replace);
+
+    CHECK_THROWS_MATCHES(check_stored_wal(*memory.repository, kStanza, cluster, name),
+                         Error,
+                         HasCode(ErrorCode::checksum));
+}
+
 TEST_CASE("a WAL file larger than it may be is refused", "[repository][wal][bug-54]")
 {
     const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
