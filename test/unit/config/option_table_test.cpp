@@ -44,7 +44,7 @@ TEST_CASE("commands whose product is their output keep it pure", "[config]")
 
 TEST_CASE("the table has every option of the interface and a few of its own", "[config]")
 {
-    CHECK(config::option_table().size() == 199 + 17);
+    CHECK(config::option_table().size() == 199 + 18);
     for (const char* name : {"change-tracking",
                              "from",
                              "lock-wait",
