@@ -46,6 +46,7 @@ TEST_CASE("the table has every option of the interface and a few of its own", "[
 {
     CHECK(config::option_table().size() == 199 + 18);
     for (const char* name : {"change-tracking",
+                             "depth",
                              "from",
                              "lock-wait",
                              "pin",
