@@ -279,7 +279,7 @@ void look_for_file(const PreparedFile& file,
     });
     for (const Delivery& delivery : deliveries) {
         if (delivery.error && delivery.error->code() == ErrorCode::archive_duplicate) {
-            throw *delivery.error;
+            throw Error(*delivery.error);
         }
         if (delivery.was_there && options.warn_duplicates) {
             warn(options,
@@ -311,6 +311,7 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
         }
     }
     std::vector<Delivery> deliveries;
+    deliveries.reserve(targets.size());
     for (const PushTarget& target : targets) {
         deliveries.push_back({.target = &target});
     }

@@ -34,7 +34,7 @@ public:
     void throw_if_any() const
     {
         if (first_ && more_ == 0) {
-            throw *first_;
+            throw Error(*first_);
         }
         if (first_) {
             throw Error(first_->code(),
