@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/archive_get.hpp"
 
+#include "engine/arriving_file.hpp"
+
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
-#include "pgstrata/util/file_descriptor.hpp"
-
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
 
 namespace pgstrata::engine {
 
@@ -50,40 +45,6 @@ void find_in(const GetSource& source,
         }
     }
 }
-
-// The file under a name of its own until it is whole: the server looks at the name only and must
-// never see half of one. It syncs what it keeps by itself.
-class ArrivingFile final : public Sink {
-public:
-    explicit ArrivingFile(const std::string& destination)
-        : destination_(destination), temporary_(destination + ".pgstrata.tmp"),
-          file_(open_file(temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0600))
-    {
-    }
-    ~ArrivingFile() override
-    {
-        if (file_.is_open()) {
-            ::unlink(temporary_.c_str());
-        }
-    }
-
-    void write(ByteView bytes) override { write_fully(file_.get(), bytes, temporary_); }
-
-    void place()
-    {
-        if (::rename(temporary_.c_str(), destination_.c_str()) != 0) {
-            raise_errno(ErrorCode::file_move,
-                        errno,
-                        fmt::format("move '{}' to '{}'", temporary_, destination_));
-        }
-        file_.close(destination_);
-    }
-
-private:
-    const std::string& destination_;
-    std::string temporary_;
-    FileDescriptor file_;
-};
 
 } // namespace
 

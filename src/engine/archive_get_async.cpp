@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/archive_get_async.hpp"
 
+#include "engine/arriving_file.hpp"
+
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
@@ -103,28 +105,6 @@ void move_file(const std::string& from, const std::string& to)
     }
 }
 
-class FileSink final : public Sink {
-public:
-    explicit FileSink(const std::string& path)
-        : path_(path), file_(open_file(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0600))
-    {
-    }
-    ~FileSink() override
-    {
-        if (file_.is_open()) {
-            ::unlink(path_.c_str());
-        }
-    }
-
-    int fd() const noexcept { return file_.get(); }
-    void write(ByteView bytes) override { write_fully(file_.get(), bytes, path_); }
-    void close() { file_.close(path_); }
-
-private:
-    std::string path_;
-    FileDescriptor file_;
-};
-
 // The server sees the destination whole or not at all: on the same filesystem the file itself is
 // moved there, else a copy of it.
 void place_entry(const Spool& spool,
@@ -135,16 +115,14 @@ void place_entry(const Spool& spool,
     const std::string name = to_string(entry);
     const std::string path = spool.path(name);
     const FileDescriptor file = open_file(path, O_RDONLY | O_NOFOLLOW);
-    const std::string temporary = request.destination + ".pgstrata.tmp";
-    FileSink copy(temporary);
-    if (device_of(copy.fd(), temporary) == device_of(file.get(), path)) {
+    ArrivingFile copy(request.destination);
+    if (device_of(copy.fd(), copy.path()) == device_of(file.get(), path)) {
         read_entry(file, entry, control, nullptr);
         move_file(path, request.destination);
         return;
     }
     read_entry(file, entry, control, &copy);
-    move_file(temporary, request.destination);
-    copy.close();
+    copy.place();
     spool.remove(name);
 }
 

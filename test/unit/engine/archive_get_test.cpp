@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/engine/archive_fixture.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <algorithm>
+
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using namespace pgstrata::test;
@@ -188,4 +193,25 @@ TEST_CASE("the destination is replaced at once or not at all", "[engine][archive
                          Error,
                          HasCode(ErrorCode::file_move));
     CHECK_FALSE(std::filesystem::exists(destination + ".pgstrata.tmp"));
+}
+
+TEST_CASE("what another process is fetching to the same place is left alone",
+          "[engine][archive][bug-24][bug-26]")
+{
+    ArchiveRun run;
+    run.push(kSegmentName, make_segment());
+    const std::string destination = run.directory / "RECOVERYXLOG";
+    const std::string temporary = destination + ".pgstrata.tmp";
+    write_file_durably(temporary, as_bytes("half"));
+    const FileDescriptor other = open_file(temporary, O_WRONLY);
+    REQUIRE(::flock(other.get(), LOCK_EX | LOCK_NB) == 0);
+
+    CHECK(get_wal({kStanza, kSegmentName, destination}, run.control, run.sources()));
+
+    CHECK((read_text_file(destination) == make_segment()));
+    CHECK(read_text_file(temporary) == "half");
+    const auto left = std::filesystem::directory_iterator(run.directory.path());
+    CHECK(std::count_if(begin(left), end(left), [](const auto& entry) {
+              return entry.path().string().ends_with(".pgstrata.tmp");
+          }) == 1);
 }
