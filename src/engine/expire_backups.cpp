@@ -84,6 +84,7 @@ bool give_back_by_record(const Repository& repository,
 KnownBackups known_backups(const ExpireCatalog& found)
 {
     KnownBackups known{found.labels, {}};
+    known.dead.reserve(found.dead.size());
     for (const DeadBackup& backup : found.dead) {
         known.dead.push_back(backup.label);
     }
