@@ -71,6 +71,27 @@ void read_timeline_choice(const std::string& text, RecoveryTarget& target)
     }
 }
 
+// The empty string when the backup is to be chosen.
+std::string named_backup(const Config& config)
+{
+    const std::string& set = config.text("set");
+    return set == "latest" ? "" : set;
+}
+
+[[noreturn]] void raise_unknown_time(const Config& config, const std::string& text)
+{
+    throw Error(
+        ErrorCode::format,
+        named_backup(config).empty()
+            ? fmt::format(
+                  "automatic backup set selection cannot be performed with provided time '{}'",
+                  text)
+            : fmt::format("it cannot be told whether the archive reaches the provided time '{}'",
+                          text),
+        "time format must be YYYY-MM-DD HH:MM:SS with optional fraction and timezone, such as "
+        "'2026-11-21 14:00:00+00'");
+}
+
 RecoveryTarget recovery_target(const Config& config)
 {
     RecoveryTarget target;
@@ -81,14 +102,7 @@ RecoveryTarget recovery_target(const Config& config)
     if (target.type == RecoveryType::time) {
         const auto time = parse_timestamp_microseconds(text);
         if (!time) {
-            throw Error(
-                ErrorCode::format,
-                fmt::format(
-                    "automatic backup set selection cannot be performed with provided time '{}'",
-                    text),
-                "time format must be YYYY-MM-DD HH:MM:SS with optional fraction and timezone, such "
-                "as "
-                "'2026-11-21 14:00:00+00'");
+            raise_unknown_time(config, text);
         }
         target.time = *time;
     } else if (target.type == RecoveryType::lsn) {
@@ -167,7 +181,7 @@ engine::RestoreOptions restore_options(const Config& config)
     engine::RestoreOptions options;
     options.stanza = config.text("stanza");
     options.layout = layout_options(config);
-    options.set = config.text("set") == "latest" ? "" : config.text("set");
+    options.set = named_backup(config);
     options.target = recovery_target(config);
     options.settings = recovery_settings(config);
     options.is_forced = config.flag("force");

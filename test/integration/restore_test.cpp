@@ -117,6 +117,10 @@ TEST_CASE("a restore needs a backup that exists and can reach the target", "[res
     CHECK(site.run({"restore", target, "--type=time", "--target=2000-01-01 00:00:00+00"}).status ==
           75);
     CHECK(site.run({"restore", target, "--type=time", "--target=not a time"}).status == 29);
+    const auto of_named = site.run(
+        {"restore", target, "--set=" + site.labels().at(0), "--type=time", "--target=not a time"});
+    CHECK(of_named.status == 29);
+    CHECK(of_named.text().find("backup set selection") == std::string::npos);
     CHECK(site.run({"restore", target, "--type=lsn", "--target=0/28"}).status == 75);
     CHECK(site.run({"restore", target, "--type=time"}).status == 37);
     CHECK_FALSE(fs::exists(target.substr(target.find('=') + 1) + "/PG_VERSION"));
