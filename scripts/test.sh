@@ -143,7 +143,7 @@ run_integration() {
 
 # The user changes inside the program, which as root first mounts a small file system of its own.
 run_integration_half() { # TEST-SPECIFICATION
-    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 2400 build/release/test/integration "$1"
+    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 3000 build/release/test/integration "$1"
 }
 
 # Every parser of outside bytes meets the corpus and its mutations in the sanitizer build.

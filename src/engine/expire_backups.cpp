@@ -117,6 +117,7 @@ public:
             }
         }
         std::vector<std::vector<std::string>> lists;
+        lists.reserve(families.size());
         for (auto& [full, labels] : families) {
             lists.push_back(std::move(labels));
         }
