@@ -225,6 +225,7 @@ ObjectReader::Header ObjectReader::parse_header(FramePlace place, ByteView bytes
     return header;
 }
 
+// NOLINTNEXTLINE(readability-convert-member-functions-to-static)
 void ObjectReader::check_plain(const Header& header, FramePlace place, ByteView stored) const
 {
     if (plain_tag(header.fields, place.offset, stored) != header.tag) {

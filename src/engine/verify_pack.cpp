@@ -314,6 +314,7 @@ std::vector<DamagedPlace> PackChecker::check(std::uint32_t pack)
     return run.read(ReadAheadSource(*source, window_), path, bytes_read_);
 }
 
+// NOLINTNEXTLINE(readability-function-size)
 bool PackChecker::is_sound(std::uint32_t pack)
 {
     const repository::PackInfo& info = claims_.packs[pack];
