@@ -100,18 +100,12 @@ void wait_until_idle(const Site& site)
                [&] { return background_process(site) == 0; });
 }
 
-// Off: nobody is left who archives.
-void set_archiving(Site& site, bool is_on)
+// Nothing waits, and nobody is left who archives.
+void stop_archiving(Site& site)
 {
-    if (!is_on) {
-        wait_until_archived(site);
-    }
-    site.cluster().sql(is_on ? "ALTER SYSTEM RESET archive_command"
-                             : "ALTER SYSTEM SET archive_command = '/bin/false'");
-    site.cluster().sql("SELECT pg_reload_conf()");
-    if (!is_on) {
-        wait_until_idle(site);
-    }
+    wait_until_archived(site);
+    site.set_archiving(false);
+    wait_until_idle(site);
 }
 
 // Whether the repository takes WAL.
@@ -230,7 +224,7 @@ TEST_CASE("a mark is not believed for a segment of the same name with other cont
           "[async][archive][bug-18][bug-26]")
 {
     Site site(asynchronous());
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 2);
     const auto name = first_waiting(site);
     site.must({"archive-push", site.cluster().path("pg_wal/" + name)});
@@ -249,7 +243,7 @@ TEST_CASE("a mark is not believed for a segment of the same name with other cont
 TEST_CASE("a failure in the background is told to PostgreSQL", "[async][archive][bug-26]")
 {
     Site site(asynchronous());
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 1);
     const auto name = first_waiting(site);
     const auto path = site.cluster().path("pg_wal/" + name);
@@ -319,10 +313,10 @@ TEST_CASE("WAL over the limit is dropped with a warning and a record", "[async][
     options.settings.back() = mode;
     Site site(options);
     site.backup();
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 6);
     const auto dropped = first_waiting(site);
-    set_archiving(site, true);
+    site.set_archiving(true);
     wait_until_archived(site);
     const auto after = site.cluster().archive_current_segment();
 
@@ -427,7 +421,7 @@ TEST_CASE("a segment is acknowledged when every repository has it", "[async][arc
 {
     const TemporaryDirectory second;
     Site site(asynchronous({"repo2-path=" + second.path() + "/repo2"}));
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 3);
     const auto name = first_waiting(site);
     const auto path = site.cluster().path("pg_wal/" + name);
@@ -445,7 +439,7 @@ TEST_CASE("a segment is acknowledged when every repository has it", "[async][arc
     set_permissions(archive, 0750);
     site.must({"archive-push", path});
     CHECK(fs::exists(archive + "/" + name.substr(0, 16)));
-    set_archiving(site, true);
+    site.set_archiving(true);
     wait_until_archived(site);
 }
 
@@ -454,7 +448,7 @@ TEST_CASE("a lock of somebody else keeps segments from being pushed, never from 
 {
     Site site(asynchronous());
     const auto name = site.cluster().archive_current_segment();
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 1);
     const auto next = first_waiting(site);
     wait_until_idle(site);
@@ -476,7 +470,7 @@ TEST_CASE("a lock of somebody else keeps segments from being pushed, never from 
 TEST_CASE("a request to end ends the process in the background cleanly", "[async][archive][bug-57]")
 {
     Site site(asynchronous());
-    set_archiving(site, false);
+    stop_archiving(site);
     make_wal(site, 25);
     const auto path = site.cluster().path("pg_wal/" + first_waiting(site));
     site.must({"archive-push", "--process-max=1", path});
@@ -495,7 +489,7 @@ TEST_CASE("a request to end ends the process in the background cleanly", "[async
         CHECK((marked == "global" || archived(site).count(marked) == 1));
     }
     site.must({"start"});
-    set_archiving(site, true);
+    site.set_archiving(true);
     wait_until_archived(site);
     CHECK(archived(site).size() >= 25);
 }

@@ -18,8 +18,7 @@ struct Queue {
     explicit Queue(const std::string& disk) : spool(disk + "/spool")
     {
         fs::create_directory(spool);
-        site.cluster().sql("ALTER SYSTEM SET archive_command = '/bin/false'");
-        site.cluster().sql("SELECT pg_reload_conf()");
+        site.set_archiving(false);
         for (int i = 0; i < 6; ++i) {
             names.push_back(site.cluster().sql(
                 "SELECT pg_walfile_name(pg_logical_emit_message(true, 'x', 'y'))"));

@@ -41,19 +41,14 @@ public:
     {
         backup_.signal(SIGTERM);
         backup_.wait();
-        set_archiving("ALTER SYSTEM RESET archive_command");
+        site_.set_archiving(true);
     }
 
 private:
     BackgroundProcess begin()
     {
-        set_archiving("ALTER SYSTEM SET archive_command = '/bin/false pgstrata'");
+        site_.set_archiving(false);
         return site_.start({"backup", "--type=full", "--archive-timeout=10m"});
-    }
-    void set_archiving(const std::string& setting)
-    {
-        site_.cluster().sql(setting);
-        site_.cluster().sql("SELECT pg_reload_conf()");
     }
 
     Site& site_;

@@ -170,8 +170,7 @@ TEST_CASE("stop --force ends a backup in an orderly way", "[stop][bug-57]")
 {
     Site site;
     // The backup waits for its first segment of WAL, which does not come.
-    site.cluster().sql("ALTER SYSTEM SET archive_command = '/bin/false pgstrata'");
-    site.cluster().sql("SELECT pg_reload_conf()");
+    site.set_archiving(false);
     auto backup = site.start({"backup", "--type=full", "--archive-timeout=10m"});
     wait_until("the backup's lease", [&] { return has_lease(site); });
     REQUIRE(backup.is_running());
@@ -189,8 +188,7 @@ TEST_CASE("stop --force ends a backup in an orderly way", "[stop][bug-57]")
                [&] { return number_of_client_sessions(site.cluster()) == "1"; });
 
     site.must({"start"});
-    site.cluster().sql("ALTER SYSTEM RESET archive_command");
-    site.cluster().sql("SELECT pg_reload_conf()");
+    site.set_archiving(true);
     CHECK(site.run({"backup", "--type=full"}).status == 0);
     CHECK(site.labels().size() == 1);
 }

@@ -70,12 +70,23 @@ Site::Site(const SiteOptions& options)
     write_file(configuration(), text.str());
 
     cluster_.add_setting("archive_mode = on");
-    cluster_.add_setting("archive_command = '" + program_under_test() +
-                         " --config=" + configuration() + " --stanza=main archive-push %p'");
+    cluster_.add_setting("archive_command = 'test ! -e " + path("no-archiving") + " && exec " +
+                         program_under_test() + " --config=" + configuration() +
+                         " --stanza=main archive-push %p'");
     if (options.is_ready) {
         cluster_.start();
         must({"stanza-create"});
     }
+}
+
+void Site::set_archiving(bool is_on) const
+{
+    if (!is_on) {
+        write_file(path("no-archiving"), "");
+        return;
+    }
+    std::filesystem::remove(path("no-archiving"));
+    cluster_.sql("SELECT pg_reload_conf()"); // wakes the archiver
 }
 
 Arguments Site::command_line(const std::vector<std::string>& arguments) const

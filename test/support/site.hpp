@@ -55,6 +55,9 @@ public:
                       const ProcessOptions& options = {}) const;
     // The same; throws with all output unless it succeeds.
     ProcessResult must(const std::vector<std::string>& arguments) const;
+    // Off: from now on archive_command fails before it begins. (A change of the setting would tell
+    // nobody when the archiver heeds it.)
+    void set_archiving(bool is_on) const;
     BackgroundProcess start(const std::vector<std::string>& arguments) const;
 
     // Makes a backup and returns its label.
