@@ -13,6 +13,8 @@ using repository::PageRun;
 
 // What is written at once, or read at once to be compared.
 constexpr std::uint32_t kWindow = 1U << 20U;
+// Of bytes that are not needed, between frames that are.
+constexpr std::uint64_t kLargestGap = 64U << 10U;
 
 std::uint32_t end_of(const PageRun& run, std::uint32_t page_size)
 {
@@ -65,6 +67,9 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
                               const PageStretch& stretch)
 {
     Job job{.target = target, .path = path, .pages = pages};
+    if (stretch.present <= stretch.begin && stretch.begin < stretch.end) {
+        announce(pages, stretch);
+    }
     for (std::uint32_t page = stretch.begin; page < stretch.end;) {
         const bool is_present = page < stretch.present;
         const std::uint32_t window = kWindow / pages.page_size();
@@ -82,6 +87,27 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
     const std::uint64_t all = job.offset(stretch.end) - job.offset(stretch.begin);
     job.placed.kept = all - job.placed.fetched;
     return job.placed;
+}
+
+// Frames of a full backup lie one after another, and all of them will be read.
+void PagePlacer::announce(const FilePages& pages, const PageStretch& stretch)
+{
+    const PageRun* run = &run_with(pages, stretch.begin);
+    const PageRun* const end = pages.runs().data() + pages.runs().size();
+    const repository::Extent& first = run->where;
+    const repository::Extent* last = &first;
+    for (++run; run != end && run->first_page < stretch.end; ++run) {
+        const repository::Extent& next = run->where;
+        const std::uint64_t last_end = last->offset + last->length;
+        if (next.pack != first.pack || next.offset < last_end ||
+            next.offset - last_end > kLargestGap) {
+            break;
+        }
+        last = &next;
+    }
+    if (last != &first) {
+        data_.expect(first, *last);
+    }
 }
 
 // Straight from the frame when that has all of it.

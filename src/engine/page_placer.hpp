@@ -46,6 +46,7 @@ public:
 
 private:
     struct Job;
+    void announce(const repository::FilePages& pages, const PageStretch& stretch);
     void write(Job& job, std::uint32_t begin, std::uint32_t end);
     void refresh(Job& job, std::uint32_t begin, std::uint32_t end);
     void fetch(const Job& job, std::uint32_t begin, std::uint32_t end, MutableBytes out);

@@ -195,4 +195,10 @@ ByteView PackReader::read(const Extent& extent)
     return frame.raw.view().subspan(extent.position, extent.size);
 }
 
+void PackReader::expect(const Extent& first, const Extent& last)
+{
+    const std::uint64_t end = last.offset + last.length;
+    open(first.pack).source->expect(first.offset, end - first.offset);
+}
+
 } // namespace pgstrata::repository

@@ -60,6 +60,7 @@ public:
 
     std::uint64_t size() const override { return size_; }
     std::size_t read_at(std::uint64_t offset, MutableBytes out) const override;
+    void expect(std::uint64_t offset, std::uint64_t size) const override;
 
 private:
     std::shared_ptr<const Block> block() const
@@ -79,6 +80,7 @@ private:
     mutable std::shared_ptr<const Block> block_;
     mutable std::uint64_t expected_ = 0; // where one goes on who reads from front to back
     mutable std::size_t block_size_ = kFirstBlock;
+    mutable std::uint64_t promised_ = 0; // where a stretch ends that was said to be read as a whole
 };
 
 std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
@@ -96,6 +98,8 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
         }
         if (got != 0) {
             done += got;
+            const std::lock_guard lock(mutex_);
+            expected_ = at + got;
             continue;
         }
         if (const auto block_size = block_to_read(at, rest.size())) {
@@ -115,6 +119,13 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
     return size;
 }
 
+void S3Source::expect(std::uint64_t offset, std::uint64_t size) const
+{
+    const std::lock_guard lock(mutex_);
+    expected_ = offset;
+    promised_ = offset + std::min(size, size_ - std::min(offset, size_));
+}
+
 // How much to read ahead for one who goes on where the last read ended; nullopt for all others and
 // for reads that are as long by themselves.
 std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::size_t wanted) const
@@ -125,9 +136,14 @@ std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::si
     const bool goes_on = offset >= expected_ && offset - expected_ <= options.read_over;
     if (!goes_on) {
         block_size_ = kFirstBlock;
+        promised_ = 0;
     }
     if (!goes_on || wanted >= limit) {
         return std::nullopt;
+    }
+    if (offset < promised_) {
+        const auto left = static_cast<std::size_t>(promised_ - offset);
+        return std::min(std::max(left, wanted), limit);
     }
     const std::size_t size = std::min(std::max(block_size_, wanted), limit);
     block_size_ = std::min(block_size_ * 2, limit);

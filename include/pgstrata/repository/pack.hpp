@@ -109,6 +109,9 @@ public:
     // The raw bytes of an extent, valid until the next call. Throws Error(format) when the frame is
     // too short for it, and what ObjectReader throws for damage.
     ByteView read(const Extent& extent);
+    // Says that the frames from that of `first` to that of `last`, which lies behind it in the same
+    // pack, are read next. See RandomSource::expect().
+    void expect(const Extent& first, const Extent& last);
 
 private:
     struct OpenPack;

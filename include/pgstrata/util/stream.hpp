@@ -26,6 +26,9 @@ public:
     // The same where the bytes lie already, or else read into `room`, which is one thread's: valid
     // until that thread's next call.
     virtual ByteView view_at(std::uint64_t offset, std::size_t size, Buffer& room) const;
+    // Says that these bytes are read next, front to back, and what lies behind them is not: a store
+    // that is asked for long stretches needs fewer requests. Changes nothing else.
+    virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*size*/) const {}
 };
 
 // Bytes in memory as a RandomSource; the view must outlive it.

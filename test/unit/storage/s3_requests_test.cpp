@@ -391,6 +391,29 @@ TEST_CASE("one who reads from front to back needs few requests", "[s3]")
         CHECK(read_at(*source, 0, 4U << 20U) == text.substr(0, 4U << 20U));
         CHECK(fake.requests().size() == 2);
     }
+    SECTION("where it was said what will be read, and nothing behind it")
+    {
+        source->expect(1'000'000, 3'000'000);
+        for (std::size_t at = 1'000'000; at < 4'000'000; at += 100'000) {
+            REQUIRE(read_at(*source, at, 100'000) == text.substr(at, 100'000));
+        }
+        REQUIRE(fake.requests().size() == 3); // the first opened it
+        CHECK(fake.requests()[1].header("range") == "bytes=1000000-3097151");
+        CHECK(fake.requests()[2].header("range") == "bytes=3097152-3999999");
+    }
+    SECTION("at places of no order, whatever was said, nothing is read ahead")
+    {
+        source->expect(1'000'000, 3'000'000);
+        CHECK(read_at(*source, 2'000'000, 10) == text.substr(2'000'000, 10));
+        CHECK(fake.requests().back().header("range") == "bytes=2000000-2000009");
+    }
+    SECTION("when more was said than there is")
+    {
+        source->expect(5'000'000, ~std::uint64_t{0});
+        CHECK(read_at(*source, 5'000'000, 10) == text.substr(5'000'000, 10));
+        CHECK(fake.requests().back().header("range") ==
+              fmt::format("bytes=5000000-{}", text.size() - 1));
+    }
     SECTION("at places of no order nothing is read ahead")
     {
         for (const std::size_t at : {4'000'000U, 2'000'000U, 3'000'000U}) {
