@@ -20,6 +20,8 @@ std::string_view kind_name(engine::FaultKind kind)
         return "checksum";
     case engine::FaultKind::size:
         return "size";
+    case engine::FaultKind::unreadable:
+        return "unreadable";
     case engine::FaultKind::other:
         break;
     }

@@ -19,18 +19,20 @@ using engine::VerifyFault;
 
 using Counts = std::array<std::uint64_t, 4>; // by FaultKind
 
+// The line has no place of its own for what cannot be read.
+std::uint64_t& of(Counts& counts, FaultKind kind)
+{
+    const FaultKind shown = kind == FaultKind::unreadable ? FaultKind::other : kind;
+    return counts.at(static_cast<std::size_t>(shown));
+}
+
 Counts count(const std::vector<VerifyFault>& faults)
 {
     Counts counts{};
     for (const VerifyFault& fault : faults) {
-        ++counts.at(static_cast<std::size_t>(fault.kind));
+        ++of(counts, fault.kind);
     }
     return counts;
-}
-
-std::uint64_t& of(Counts& counts, FaultKind kind)
-{
-    return counts.at(static_cast<std::size_t>(kind));
 }
 
 std::string counts_line(const Counts& counts)
@@ -46,7 +48,10 @@ std::string fault_lines(const std::vector<VerifyFault>& faults)
 {
     std::string text;
     for (const VerifyFault& fault : faults) {
-        text += fmt::format("    damaged: {}: {}\n", fault.object, fault.problem);
+        text += fmt::format("    {}: {}: {}\n",
+                            fault.kind == FaultKind::unreadable ? "unreadable" : "damaged",
+                            fault.object,
+                            fault.problem);
     }
     return text;
 }

@@ -11,5 +11,5 @@ pgstrata_module(engine
           restore_survey.cpp restore_target.cpp restore_tree.cpp root_contents.cpp server_wal.cpp spool.cpp
           stanza_delete.cpp target_file.cpp target_space.cpp unfinished_backup.cpp verify.cpp verify_archive.cpp
           verify_backup.cpp verify_claims.cpp verify_coverage.cpp verify_findings.cpp verify_pack.cpp verify_packs.cpp
-          wal_changes.cpp wal_wait.cpp wal_window.cpp whole_file_copier.cpp
+          verify_unreadable.cpp wal_changes.cpp wal_wait.cpp wal_window.cpp whole_file_copier.cpp
   USES util log codec storage postgres repository)

@@ -5,6 +5,7 @@
 #include "engine/verify_backup.hpp"
 #include "engine/verify_coverage.hpp"
 #include "engine/verify_packs.hpp"
+#include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/verify_record.hpp"
@@ -77,8 +78,10 @@ public:
         read_everything();
         list_again();
         drop_removed_backups();
-        const repository::Damage damage = all_damage();
-        judge_packs(is_set() ? damage_ : damage);
+        repository::Damage damage = all_damage();
+        judge_packs(is_set() ? damage_ : damage, kinds_);
+        judge_unreadable();
+        add_damage(unreadable_, damage);
         for (InspectedBackup& backup : backups_) {
             find_lost_files(repository_, options_.stanza, damage, backup);
         }
@@ -114,12 +117,10 @@ private:
                                      list_archive(repository_, options_.stanza, id),
                                      report_.archives.size()});
             } catch (const Error& error) {
-                if (!is_of_object(error.code())) {
-                    throw;
-                }
+                rethrow_unless_of_object(repository_, error);
                 result.faults.push_back({kind_of(error.code()),
                                          repository::cluster_path(options_.stanza, id),
-                                         error.what()});
+                                         problem_of(error)});
             }
             report_.archives.push_back(std::move(result));
         }
@@ -157,7 +158,7 @@ private:
         add_fault(backup,
                   kind_of(error.code()),
                   repository::manifest_path(options_.stanza, backup.result.label),
-                  error.what());
+                  problem_of(error));
     }
 
     void collect_claims()
@@ -179,14 +180,14 @@ private:
                 backup.result.files = collector.add(reader, backup.result.label);
                 backup.result.valid_files = backup.result.files;
             } catch (const Error& error) {
-                if (!is_of_object(error.code())) {
-                    throw;
-                }
+                rethrow_unless_of_object(repository_, error);
                 fail(backup, error);
                 backup.has_manifest = false;
             }
         }
-        add_damage(collector.damage());
+        add_damage(collector.damage(), damage_);
+        add_damage(collector.unreadable(), unreadable_);
+        are_claims_known_ = are_claims_known_ && collector.unreadable().is_empty();
     }
 
     void read_everything()
@@ -238,10 +239,11 @@ private:
 
     void take_results(PackVerification& packs)
     {
-        add_damage(packs.damage());
+        add_damage(packs.damage(), damage_);
+        add_damage(packs.unreadable(), unreadable_);
         kinds_ = packs.kinds();
         record_.pack_bytes = packs.bytes();
-        if (!is_set() && !is_quick()) {
+        if (!is_set() && !is_quick() && are_claims_known()) {
             record_.packs = packs.read();
         }
         for (const Archive& archive : archives_) {
@@ -250,13 +252,41 @@ private:
         }
     }
 
-    void add_damage(const repository::Damage& damage)
+    // A manifest or page map that cannot be read leaves unsaid what must be in packs.
+    bool are_claims_known() const
+    {
+        return are_claims_known_ && std::ranges::all_of(backups_, [](const auto& backup) {
+                   return backup.has_manifest || !has_unreadable(backup.result.faults);
+               });
+    }
+
+    static bool has_unreadable(const std::vector<VerifyFault>& faults)
+    {
+        return std::ranges::find(faults, FaultKind::unreadable, &VerifyFault::kind) != faults.end();
+    }
+
+    static void add_damage(const repository::Damage& damage, repository::Damage& to)
     {
         for (const auto& [pack, places] : damage.places()) {
             for (const DamagedPlace& place : places) {
-                damage_.add(place);
+                to.add(place);
             }
         }
+    }
+
+    // What of the packs is still needed.
+    static repository::Damage keep_needed(const repository::Damage& damage,
+                                          const std::set<PackName>& needed)
+    {
+        repository::Damage left;
+        for (const auto& [pack, places] : damage.places()) {
+            for (const DamagedPlace& place : places) {
+                if (needed.contains(pack)) {
+                    left.add(place);
+                }
+            }
+        }
+        return left;
     }
 
     // What archive-push, backup and expire did meanwhile to the WAL.
@@ -280,15 +310,8 @@ private:
             return;
         }
         const std::set<PackName> needed = needed_packs();
-        repository::Damage left;
-        for (const auto& [pack, places] : damage_.places()) {
-            for (const DamagedPlace& place : places) {
-                if (needed.contains(pack)) {
-                    left.add(place);
-                }
-            }
-        }
-        damage_ = std::move(left);
+        damage_ = keep_needed(damage_, needed);
+        unreadable_ = keep_needed(unreadable_, needed);
     }
 
     std::set<PackName> needed_packs() const
@@ -322,16 +345,16 @@ private:
     }
 
     // Damage becomes faults of the backup that the pack belongs to.
-    void judge_packs(const repository::Damage& damage)
+    void judge_packs(const repository::Damage& damage, const std::map<PackName, FaultKind>& kinds)
     {
         for (const auto& [pack, places] : damage.places()) {
             const auto owner = std::ranges::find(
                 backups_, pack.label, [](const InspectedBackup& backup) -> const std::string& {
                     return backup.result.label;
                 });
-            const auto kind = kinds_.find(pack);
+            const auto kind = kinds.find(pack);
             for (const DamagedPlace& place : places) {
-                VerifyFault fault{kind == kinds_.end() ? FaultKind::checksum : kind->second,
+                VerifyFault fault{kind == kinds.end() ? FaultKind::checksum : kind->second,
                                   repository::pack_path(options_.stanza, pack.label, pack.number),
                                   place.problem};
                 if (owner == backups_.end()) {
@@ -344,6 +367,15 @@ private:
                 }
             }
         }
+    }
+
+    void judge_unreadable()
+    {
+        std::map<PackName, FaultKind> kinds;
+        for (const auto& [pack, places] : unreadable_.places()) {
+            kinds.emplace(pack, FaultKind::unreadable);
+        }
+        judge_packs(unreadable_, kinds);
     }
 
     void cover_archives()
@@ -424,6 +456,8 @@ private:
     std::vector<repository::BackupSummary> newer_; // that ended since
     std::optional<ClaimCollector> collector_;
     repository::Damage damage_;
+    repository::Damage unreadable_; // which no record says
+    bool are_claims_known_ = true;
     std::map<PackName, FaultKind> kinds_; // of packs that are lost as a whole
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_archive.hpp"
 
-#include "engine/verify_pack.hpp"
+#include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -65,7 +65,7 @@ FaultKind kind_of(ErrorCode code) noexcept
     case ErrorCode::file_invalid:
         return FaultKind::size;
     default:
-        return FaultKind::other;
+        return is_unreadable(code) ? FaultKind::unreadable : FaultKind::other;
     }
 }
 
@@ -104,7 +104,8 @@ void list_again(const repository::Repository& repository,
     ArchiveListing now = list_archive(repository, stanza, id);
     std::erase_if(now.files, [&](const ArchivedFile& file) {
         const std::string path = path_of(stanza, id, file);
-        return listing.damaged.contains(path) || listing.known.contains(path);
+        return listing.damaged.contains(path) || listing.known.contains(path) ||
+               listing.unreadable.contains(path);
     });
     listing.files = std::move(now.files);
 }
@@ -183,13 +184,20 @@ ArchiveVerification::Outcome ArchiveVerification::check(const ArchivedFile& file
             log::warn("'{}' was removed from the repository while it was verified", path);
             return Outcome::gone;
         }
-        if (!is_of_object(error.code())) {
-            throw;
-        }
+        rethrow_unless_of_object(reading_.repository, error);
+        const bool is_unread = is_unreadable(error.code());
         const std::lock_guard lock(mutex_);
-        result_.faults.push_back({kind_of(error.code()), path, error.what()});
-        listing_.damaged.emplace(path, error.what());
-        return Outcome::damaged;
+        result_.faults.push_back({kind_of(error.code()), path, problem_of(error)});
+        if (!is_unread) {
+            listing_.damaged.emplace(path, error.what());
+            return Outcome::damaged;
+        }
+        listing_.unreadable.insert(path);
+        // The record of this run takes the place of the one that knew of it.
+        if (const auto known = reading_.known.find(path); known != reading_.known.end()) {
+            listing_.damaged.emplace(path, known->second.problem);
+        }
+        return Outcome::unreadable;
     }
 }
 
@@ -227,11 +235,9 @@ void ArchiveVerification::verify_documents()
         try {
             reading_.repository.read_document(path);
         } catch (const Error& error) {
-            if (!is_of_object(error.code())) {
-                throw;
-            }
+            rethrow_unless_of_object(reading_.repository, error);
             if (error.code() != ErrorCode::file_missing) { // it was removed meanwhile
-                result_.faults.push_back({kind_of(error.code()), path, error.what()});
+                result_.faults.push_back({kind_of(error.code()), path, problem_of(error)});
             }
         }
     }

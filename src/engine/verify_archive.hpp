@@ -36,6 +36,7 @@ struct ArchiveListing {
     std::vector<std::string> strangers;         // paths of what is none of the archive's
     std::map<std::string, std::string> damaged; // what is wrong with files that left, by path
     std::set<std::string> known; // paths of files that left since an earlier run found them damaged
+    std::set<std::string> unreadable; // paths of files that left since they cannot be read
 };
 ArchiveListing list_archive(const repository::Repository& repository,
                             const std::string& stanza,
@@ -70,7 +71,8 @@ struct ArchiveReading {
 
 // Reads files of an archive. Files that were removed since they were listed leave the listing with
 // a WARN, whether anything needs them is for the coverage to say; damaged ones leave it too, and
-// are faults; so are those that are known to be damaged and not read, or only quickly. Strangers
+// are faults; so are those that cannot be read, and those that are known to be damaged and not
+// read, or only quickly. Strangers
 // are passed over with a WARN.
 class ArchiveVerification : NonCopyable {
 public:
@@ -85,7 +87,7 @@ public:
 
 private:
     // What became of a file.
-    enum class Outcome : std::uint8_t { unread, valid, gone, damaged, known };
+    enum class Outcome : std::uint8_t { unread, valid, gone, damaged, known, unreadable };
     void read_one(std::size_t index);
     Outcome check(const ArchivedFile& file, const std::string& path);
     bool take_known(const std::string& path);

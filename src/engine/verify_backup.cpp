@@ -3,7 +3,7 @@
 
 #include "engine/damaged_files.hpp"
 #include "engine/verify_archive.hpp"
-#include "engine/verify_pack.hpp"
+#include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
@@ -26,13 +26,6 @@ namespace {
 constexpr std::string_view kWalDirectory = "pg_wal/";
 constexpr std::size_t kKeySlotLimit = 1U << 16U;
 
-void rethrow_unless_damage(const Error& error)
-{
-    if (!is_of_object(error.code())) {
-        throw Error(error);
-    }
-}
-
 // Each by itself, so that the damaged one is named.
 void inspect_notes(const repository::Repository& repository,
                    const std::string& stanza,
@@ -49,8 +42,8 @@ void inspect_notes(const repository::Repository& repository,
         try {
             repository.read_document(path);
         } catch (const Error& error) {
-            rethrow_unless_damage(error);
-            add_fault(backup, kind_of(error.code()), path, error.what());
+            rethrow_unless_of_object(repository, error);
+            add_fault(backup, kind_of(error.code()), path, problem_of(error));
         }
     }
 }
@@ -66,11 +59,11 @@ void inspect_summary(const repository::Repository& repository,
         repository.read_document(path);
         backup.summary = repository::read_summary(repository, stanza, label);
     } catch (const Error& error) {
-        rethrow_unless_damage(error);
+        rethrow_unless_of_object(repository, error);
         const bool is_note = !backup.result.faults.empty() &&
                              std::string_view(error.what()).find(path) == std::string_view::npos;
         if (!is_note) {
-            add_fault(backup, kind_of(error.code()), path, error.what());
+            add_fault(backup, kind_of(error.code()), path, problem_of(error));
         }
     }
 }
@@ -119,11 +112,25 @@ void inspect_manifest(const repository::Repository& repository,
                       fmt::format("'{}' and backup.json do not say the same of the backup", path));
         }
     } catch (const Error& error) {
-        rethrow_unless_damage(error);
-        add_fault(backup, kind_of(error.code()), path, error.what());
+        rethrow_unless_of_object(repository, error);
+        add_fault(backup, kind_of(error.code()), path, problem_of(error));
         if (error.code() == ErrorCode::file_missing) {
             backup.result.state = BackupState::manifest_missing;
         }
+    }
+}
+
+// Where nobody can look is a fault by itself.
+bool is_there(const repository::Repository& repository,
+              const std::string& path,
+              InspectedBackup& backup)
+{
+    try {
+        return repository.storage().info(path).has_value();
+    } catch (const Error& error) {
+        rethrow_unless_of_object(repository, error);
+        add_fault(backup, kind_of(error.code()), path, problem_of(error));
+        return true;
     }
 }
 
@@ -138,7 +145,7 @@ void inspect_references(const repository::Repository& repository,
     labels.erase(backup.result.label);
     for (const std::string& label : labels) {
         const std::string path = repository::summary_path(stanza, label);
-        if (!repository.storage().info(path)) {
+        if (!is_there(repository, path, backup)) {
             backup.result.state = BackupState::invalid;
             backup.result.faults.push_back(
                 {FaultKind::missing,
@@ -159,9 +166,11 @@ void add_fault(InspectedBackup& backup, FaultKind kind, std::string path, std::s
     backup.result.faults.push_back({kind, std::move(path), std::move(problem)});
 }
 
-std::optional<InspectedBackup> inspect_backup(const repository::Repository& repository,
-                                              const std::string& stanza,
-                                              const std::string& label)
+namespace {
+
+std::optional<InspectedBackup> inspect_documents(const repository::Repository& repository,
+                                                 const std::string& stanza,
+                                                 const std::string& label)
 {
     InspectedBackup backup;
     backup.result.label = label;
@@ -190,6 +199,27 @@ std::optional<InspectedBackup> inspect_backup(const repository::Repository& repo
     inspect_manifest(repository, stanza, backup);
     inspect_references(repository, stanza, backup);
     return backup;
+}
+
+} // namespace
+
+std::optional<InspectedBackup> inspect_backup(const repository::Repository& repository,
+                                              const std::string& stanza,
+                                              const std::string& label)
+{
+    try {
+        return inspect_documents(repository, stanza, label);
+    } catch (const Error& error) {
+        rethrow_unless_of_object(repository, error);
+        InspectedBackup backup;
+        backup.result.label = label;
+        backup.is_unreadable = true;
+        add_fault(backup,
+                  kind_of(error.code()),
+                  repository::backup_path(stanza, label),
+                  problem_of(error));
+        return backup;
+    }
 }
 
 std::vector<repository::PackInfo> collect_packs(const std::string& stanza,
@@ -224,6 +254,9 @@ bool is_removed(const repository::Repository& repository,
 {
     const std::string& label = backup.result.label;
     const storage::Storage& storage = repository.storage();
+    if (backup.is_unreadable) {
+        return false;
+    }
     const bool is_complete = backup.result.faults.empty() && backup.has_manifest;
     const bool is_gone = !storage.info(repository::summary_path(stanza, label)) &&
                          (is_complete || !storage.info(repository::manifest_path(stanza, label)));
@@ -254,11 +287,28 @@ std::vector<repository::BackupSummary> newer_summaries(const repository::Reposit
                 newer.push_back(std::move(*summary));
             }
         } catch (const Error& error) {
-            rethrow_unless_damage(error);
+            rethrow_unless_of_object(repository, error);
         }
     }
     return newer;
 }
+
+namespace {
+
+// A page map that cannot be read leaves none of the file's pages to be found.
+std::vector<PageRange> find_damage(const repository::Repository& repository,
+                                   DamagedFiles& damaged,
+                                   const repository::ManifestFile& file)
+{
+    try {
+        return damaged.find(file);
+    } catch (const Error& error) {
+        rethrow_unless_of_object(repository, error);
+        return {{0, UINT32_MAX}};
+    }
+}
+
+} // namespace
 
 void find_lost_files(const repository::Repository& repository,
                      const std::string& stanza,
@@ -272,7 +322,7 @@ void find_lost_files(const repository::Repository& repository,
     try {
         repository::ManifestReader reader(repository, stanza, backup.result.label);
         for (repository::ManifestFile file; reader.next(file);) {
-            std::vector<PageRange> pages = damaged.find(file);
+            std::vector<PageRange> pages = find_damage(repository, damaged, file);
             if (pages.empty()) {
                 continue;
             }
@@ -284,7 +334,7 @@ void find_lost_files(const repository::Repository& repository,
             }
         }
     } catch (const Error& error) {
-        rethrow_unless_damage(error); // the manifest's own fault was found before
+        rethrow_unless_of_object(repository, error); // the manifest's own fault was found before
     }
 }
 
@@ -302,7 +352,7 @@ void subtract_own_wal(const repository::Repository& repository,
             }
         }
     } catch (const Error& error) {
-        rethrow_unless_damage(error);
+        rethrow_unless_of_object(repository, error);
         return;
     }
     std::vector<repository::WalRange> left;
@@ -335,8 +385,8 @@ std::vector<VerifyFault> verify_keys(const repository::Repository& repository)
                 raise(ErrorCode::checksum, "'{}' in the repository is another key", path);
             }
         } catch (const Error& error) {
-            rethrow_unless_damage(error);
-            faults.push_back({kind_of(error.code()), path, error.what()});
+            rethrow_unless_of_object(repository, error);
+            faults.push_back({kind_of(error.code()), path, problem_of(error)});
         }
     }
     return faults;
@@ -363,9 +413,9 @@ std::vector<VerifyFault> verify_history(const repository::Repository& repository
         try {
             repository.read_document(path);
         } catch (const Error& error) {
-            rethrow_unless_damage(error);
+            rethrow_unless_of_object(repository, error);
             if (error.code() != ErrorCode::file_missing) { // its time was up meanwhile
-                faults.push_back({kind_of(error.code()), path, error.what()});
+                faults.push_back({kind_of(error.code()), path, problem_of(error)});
             }
         }
     }

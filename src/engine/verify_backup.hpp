@@ -16,7 +16,8 @@ struct InspectedBackup {
     VerifiedBackup result;
     // What its WAL is told from: backup.json, or the manifest where that cannot be read.
     std::optional<repository::BackupSummary> summary;
-    bool has_manifest = false; // whose beginning can be read
+    bool has_manifest = false;  // whose beginning can be read
+    bool is_unreadable = false; // not even what it has can be listed
     std::vector<repository::PackInfo> packs;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_claims.hpp"
 
-#include "engine/verify_pack.hpp"
+#include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/repository/file_pages.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -180,10 +180,8 @@ void ClaimCollector::follow_one(PackReader& reader, const PagedFile& file, const
         }
         add_maps(file, maps);
     } catch (const Error& error) {
-        if (!is_of_object(error.code())) {
-            throw;
-        }
-        blame(reader, file, error.what());
+        rethrow_unless_of_object(repository_, error);
+        blame(reader, file, error);
     }
 }
 
@@ -217,38 +215,45 @@ void ClaimCollector::add_maps(const PagedFile& file, const std::vector<PageMap>&
 }
 
 // Finds out which frames make a file's maps useless: those that cannot be read, else all of them.
-void ClaimCollector::blame(PackReader& reader, const PagedFile& file, const std::string& problem)
+void ClaimCollector::blame(PackReader& reader, const PagedFile& file, const Error& reason)
 {
     std::vector<DamagedPlace> places;
+    std::vector<DamagedPlace> unreadable;
     for (const Extent& extent : file.extents) {
         try {
             reader.read(extent);
         } catch (const Error& error) {
-            if (!is_of_object(error.code())) {
-                throw;
+            rethrow_unless_of_object(repository_, error);
+            DamagedPlace place{.pack = claims_.packs[extent.pack].name};
+            place.problem = problem_of(error);
+            if (is_unreadable(error.code())) {
+                unreadable.push_back(std::move(place));
+                continue;
             }
-            DamagedPlace place{.pack = claims_.packs[extent.pack].name,
-                               .begin = extent.offset,
-                               .end = extent.offset + 1};
-            place.problem = error.what();
+            place.begin = extent.offset;
+            place.end = extent.offset + 1;
             places.push_back(std::move(place));
         }
     }
-    const bool are_all_readable = places.empty();
+    const bool are_all_readable = places.empty() && unreadable.empty();
     for (const Extent& extent : file.extents) {
         if (are_all_readable) {
+            const bool is_passing = is_unreadable(reason.code());
             DamagedPlace place{.pack = claims_.packs[extent.pack].name,
                                .begin = extent.offset,
                                .end = extent.offset + 1,
                                .position = extent.position,
                                .size = extent.size};
-            place.problem = problem;
-            places.push_back(std::move(place));
+            place.problem = problem_of(reason);
+            (is_passing ? unreadable : places).push_back(std::move(place));
         }
     }
     const std::lock_guard lock(claims_mutex_);
     for (DamagedPlace& place : places) {
         damage_.add(std::move(place));
+    }
+    for (DamagedPlace& place : unreadable) {
+        unreadable_.add(std::move(place));
     }
 }
 

@@ -51,7 +51,7 @@ struct VerifyClaims {
 };
 
 // Collects the claims. At full depth maps are read and decoded here, and the pages of each file are
-// followed through them; what cannot be read or followed is damage.
+// followed through them; what cannot be followed is damage.
 class ClaimCollector : NonCopyable {
 public:
     // `packs` are those of all backups, ascending by name. The repository outlives the collector.
@@ -64,6 +64,8 @@ public:
 
     VerifyClaims& claims() noexcept { return claims_; }
     repository::Damage& damage() noexcept { return damage_; }
+    // Packs that cannot be read at the moment, as a whole.
+    repository::Damage& unreadable() noexcept { return unreadable_; }
 
 private:
     struct PagedFile {
@@ -77,7 +79,7 @@ private:
     void follow(const std::vector<PagedFile>& files, const std::string& label);
     void follow_one(repository::PackReader& reader, const PagedFile& file, const std::string& what);
     void add_maps(const PagedFile& file, const std::vector<repository::PageMap>& maps);
-    void blame(repository::PackReader& reader, const PagedFile& file, const std::string& problem);
+    void blame(repository::PackReader& reader, const PagedFile& file, const Error& reason);
 
     const repository::Repository& repository_;
     std::string stanza_;
@@ -87,6 +89,7 @@ private:
     std::unordered_set<std::uint64_t> known_; // hashes of what was collected already
     std::mutex claims_mutex_;                 // guards all above while maps are followed
     repository::Damage damage_;
+    repository::Damage unreadable_;
 };
 
 // The positions of a manifest's extents in another table, which has all of the manifest's packs.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_coverage.hpp"
 
-#include "engine/verify_pack.hpp"
+#include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/repository/wal_gap.hpp"
 
@@ -28,8 +28,8 @@ repository::TimelineTree read_histories(const repository::Repository& repository
                 tree.emplace(timeline, std::move(*history));
             }
         } catch (const Error& error) {
-            if (!is_of_object(error.code()) && error.code() != ErrorCode::archive_duplicate) {
-                throw;
+            if (error.code() != ErrorCode::archive_duplicate) {
+                rethrow_unless_of_object(repository, error);
             }
         }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_packs.hpp"
 
+#include "engine/verify_unreadable.hpp"
+
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
 
@@ -40,14 +42,47 @@ void PackVerification::lose(const PackName& pack, FaultKind kind, std::string pr
     damage_.add(std::move(place));
 }
 
+void PackVerification::miss(const PackName& pack, const Error& error)
+{
+    const std::lock_guard lock(mutex_);
+    DamagedPlace place{.pack = pack};
+    place.problem = problem_of(error);
+    unreadable_.add(std::move(place));
+}
+
+std::map<PackName, std::uint64_t> PackVerification::find_packs()
+{
+    std::map<std::string, std::vector<PackInfo>> by_label;
+    for (const PackInfo& pack : claims_.packs) {
+        by_label[pack.name.label].push_back(pack);
+    }
+    std::map<PackName, std::uint64_t> there;
+    for (const auto& [label, packs] : by_label) {
+        try {
+            there.merge(list_packs(repository_, options_.stanza, packs));
+        } catch (const Error& error) {
+            if (!is_one_unreadable(repository_, error)) {
+                throw;
+            }
+            for (const PackInfo& pack : packs) {
+                miss(pack.name, error);
+            }
+        }
+    }
+    return there;
+}
+
 std::uint64_t PackVerification::choose()
 {
     const std::vector<PackInfo>& packs = claims_.packs;
-    const auto there = list_packs(repository_, options_.stanza, packs);
+    const auto there = find_packs();
     std::uint64_t bytes = 0;
     for (std::uint32_t i = 0; i < packs.size(); ++i) {
         const auto found = there.find(packs[i].name);
         const std::string path = path_of(packs[i].name);
+        if (unreadable_.has(packs[i].name)) {
+            continue;
+        }
         if (found == there.end()) {
             lose(packs[i].name,
                  FaultKind::missing,
@@ -80,21 +115,41 @@ void PackVerification::work(const std::stop_token& token, const BytesRead& bytes
     for (std::size_t i = next_scattered_++; i < scattered.size() && !token.stop_requested();
          i = next_scattered_++) {
         check_cancelled();
-        add(checker.check_scattered(scattered[i]));
+        check_scattered(checker, scattered[i]);
     }
 }
 
-// A sector that cannot be read is damage; a store that is away is none.
+// A sector that cannot be read is damage; a store that is away is none, nor is a file that may not
+// be read. Returns whether the pack was read.
 template <typename Check>
-void PackVerification::guard(const PackName& pack, const Check& check)
+bool PackVerification::guard(const PackName& pack, const Check& check)
 {
     try {
         check();
     } catch (const Error& error) {
-        if (!is_of_object(error.code())) {
-            throw;
+        rethrow_unless_of_object(repository_, error);
+        if (is_unreadable(error.code())) {
+            miss(pack, error);
+            return false;
         }
         lose(pack, kind_of(error.code()), error.what());
+    }
+    return true;
+}
+
+void PackVerification::check_scattered(PackChecker& checker, const ScatteredFile& file)
+{
+    try {
+        add(checker.check_scattered(file));
+    } catch (const Error& error) {
+        if (!is_one_unreadable(repository_, error)) {
+            throw;
+        }
+        // Its other packs may be well, and of a sample they are not read.
+        for (const repository::Extent& extent : file.extents) {
+            const PackName& pack = claims_.packs[extent.pack].name;
+            guard(pack, [&] { repository_.storage().open(path_of(pack)); });
+        }
     }
 }
 
@@ -102,13 +157,16 @@ void PackVerification::read_one(PackChecker& checker, std::uint32_t pack)
 {
     const PackInfo& info = claims_.packs[pack];
     bool is_sound = true;
-    guard(info.name, [&] {
+    const bool is_read = guard(info.name, [&] {
         if (options_.depth == VerifyDepth::quick) {
             is_sound = checker.is_sound(pack);
         } else {
             add(checker.check(pack));
         }
     });
+    if (!is_read) {
+        return;
+    }
     const std::lock_guard lock(mutex_);
     bytes_ += info.size;
     read_.insert(info.name);

@@ -33,6 +33,8 @@ public:
 
     // When the work is done:
     repository::Damage& damage() noexcept { return damage_; }
+    // Packs that cannot be read at the moment, as a whole.
+    repository::Damage& unreadable() noexcept { return unreadable_; }
     // Of packs that are lost as a whole.
     const std::map<repository::PackName, FaultKind>& kinds() const noexcept { return kinds_; }
     // That were read.
@@ -43,8 +45,11 @@ private:
     PackScope scope() const noexcept;
     std::string path_of(const repository::PackName& pack) const;
     void lose(const repository::PackName& pack, FaultKind kind, std::string problem);
+    void miss(const repository::PackName& pack, const Error& error);
     template <typename Check>
-    void guard(const repository::PackName& pack, const Check& check);
+    bool guard(const repository::PackName& pack, const Check& check);
+    std::map<repository::PackName, std::uint64_t> find_packs();
+    void check_scattered(PackChecker& checker, const ScatteredFile& file);
     void read_one(PackChecker& checker, std::uint32_t pack);
     void add(std::vector<repository::DamagedPlace> places);
 
@@ -58,6 +63,7 @@ private:
     std::mutex mutex_; // guards the rest while packs are read
     std::vector<std::uint32_t> unsound_;
     repository::Damage damage_;
+    repository::Damage unreadable_;
     std::map<repository::PackName, FaultKind> kinds_;
     std::set<repository::PackName> read_;
     std::uint64_t bytes_ = 0;

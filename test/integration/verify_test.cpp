@@ -4,8 +4,11 @@
 
 #include <catch2/catch.hpp>
 
+#include <filesystem>
+
 using namespace pgstrata::test;
 using Catch::Contains;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -120,6 +123,29 @@ TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][s3]
     restored.start();
     restored.wait_until_promoted();
     CHECK(restored.sql(rows) == before);
+}
+
+TEST_CASE("verify names what it may not read, and no backup stores it anew", "[verify][bug-58]")
+{
+    Site site;
+    site.cluster().sql("CREATE TABLE t AS SELECT generate_series(1, 100000) AS i");
+    const std::string full = site.backup();
+    const std::string pack = largest_pack(site, full);
+    const fs::path refused = fs::path(site.repository()) / pack;
+    fs::permissions(refused, fs::perms::none);
+
+    const auto found = site.run({"verify", "--output=text"});
+
+    CHECK(found.status == kFindings);
+    CHECK_THAT(found.out, Contains("    unreadable: " + pack + ": unable to open "));
+    CHECK_THAT(found.out, Contains("Permission denied"));
+    CHECK_THAT(found.out, !Contains("damaged: "));
+    CHECK_THAT(found.out, Contains("  backups that cannot be restored: " + full + "\n"));
+
+    fs::permissions(refused, fs::perms::owner_read);
+    const auto backup = site.must({"backup", "--type=incr"});
+    CHECK_THAT(backup.text(), !Contains("is damaged in backup"));
+    CHECK(site.run({"verify"}).status == 0);
 }
 
 TEST_CASE("a quick verify proves stored bytes, and the next backup mends what it finds",

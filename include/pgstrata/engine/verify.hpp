@@ -23,7 +23,8 @@ struct VerifyOptions {
     bool is_recorded = true; // leave a record of the run in the repository
 };
 
-enum class FaultKind : std::uint8_t { missing, checksum, size, other };
+// What is unreadable is not known to be damaged: it could not be read this time.
+enum class FaultKind : std::uint8_t { missing, checksum, size, other, unreadable };
 
 // Something that is wrong with an object of the repository.
 struct VerifyFault {
@@ -86,8 +87,10 @@ struct VerifyReport {
 // of packs and WAL segments only that their stored bytes are unchanged and that what manifests name
 // is in them, without decompressing; where that fails it looks at full depth what is wrong. It
 // refutes nothing that earlier runs found. Damage goes into the report and, for the next backup,
-// into a record in the repository. `report` hears of bytes. Throws only for what keeps it from
-// telling, such as a stanza or backup that does not exist (Error(file_missing),
+// into a record in the repository. An object that cannot be read at the moment, as for want of a
+// permission, is a fault, and its backups cannot be restored as things are; the record says neither
+// that it was read nor that it is damaged. `report` hears of bytes. Throws only for what keeps it
+// from telling, such as a stanza or backup that does not exist (Error(file_missing),
 // Error(backup_set_invalid)) or a store that cannot be reached.
 VerifyReport verify(const VerifyOptions& options,
                     const repository::Repository& repository,

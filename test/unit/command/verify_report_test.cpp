@@ -69,6 +69,20 @@ TEST_CASE("verify says nothing when all is fine", "[command][verify]")
     CHECK(render_verify_text(sound_report(), Verbosity::findings).empty());
 }
 
+TEST_CASE("verify tells what it cannot read from what is damaged", "[command][verify]")
+{
+    engine::VerifyReport report = sound_report();
+    report.archives[0].faults.push_back(
+        {engine::FaultKind::unreadable, "archive/x", "permission denied"});
+
+    const std::string text = render_verify_text(report, Verbosity::findings);
+    CHECK_THAT(text, Catch::Contains("    unreadable: archive/x: permission denied\n"));
+    CHECK_THAT(text,
+               Catch::Contains("missing: 0, checksum invalid: 0, size invalid: 0, other: 1\n"));
+    const auto shown = nlohmann::json::parse(render_verify_json(report));
+    CHECK(shown["archive"][0]["fault"][0]["kind"] == "unreadable");
+}
+
 TEST_CASE("verify shows what is fine when it is asked to", "[command][verify]")
 {
     CHECK(render_verify_text(sound_report(), Verbosity::all) ==

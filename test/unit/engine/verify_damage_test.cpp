@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/damaged_files.hpp"
-#include "support/interrupted_storage.hpp"
+#include "support/hooked_storage.hpp"
 #include "unit/engine/verify_fixture.hpp"
 
 #include "pgstrata/repository/file_pages.hpp"
@@ -289,13 +289,20 @@ TEST_CASE("a store that is away while page maps are read is an error and no dama
     const auto* file = find_file(manifest, "base/1/16384");
     const repository::Extent where = file->extents.at(0);
     const auto& map = manifest.packs[where.pack].name;
-    InterruptedStorage storage(*run.first.storage,
-                               repository::pack_path(kStanza, map.label, map.number),
-                               [&] { raise(code, "the store is away"); });
+    const std::string path = repository::pack_path(kStanza, map.label, map.number);
+    bool is_away = false;
+    bool is_back = false;
+    HookedStorage storage(*run.first.storage, [&](StorageCall call, std::string_view asked) {
+        is_away = is_away || (!is_back && call == StorageCall::open && asked == path);
+        if (is_away) {
+            raise(code, "the store is away");
+        }
+    });
     const auto opened = repository::Repository::open(storage, run.setting);
 
     SECTION("verify says nothing then, and records nothing")
     {
+        run.options.workers = 1;
         CHECK_THROWS_MATCHES(engine::verify(run.options, *opened, {}), Error, HasCode(code));
         CHECK(repository::read_verify_records(*run.first.repository, kStanza).empty());
     }
@@ -305,6 +312,8 @@ TEST_CASE("a store that is away while page maps are read is an error and no dama
         damage.add({.pack = map, .begin = repository::DamagedPlace::kToTheEnd - 1, .problem = "x"});
         engine::DamagedFiles damaged(*opened, kStanza, manifest.packs, damage);
         CHECK_THROWS_MATCHES(damaged.find(*file), Error, HasCode(code));
+        is_away = false;
+        is_back = true;
         CHECK(damaged.find(*file).empty()); // the store is there again
     }
 }
