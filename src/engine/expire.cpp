@@ -42,6 +42,14 @@ void log_plan(const ExpireOptions& options, const RetentionPlan& plan)
     }
 }
 
+// As the removal itself does.
+void log_removals(const ExpireOptions& options, const RetentionPlan& plan)
+{
+    for (const std::string& label : plan.removals) {
+        log_removal(options, label);
+    }
+}
+
 std::string describe_hold(const ExpireOptions& options, const repository::ArchivePlan& plan)
 {
     const std::string id = repository::to_string(plan.id);
@@ -113,6 +121,9 @@ ExpireReport expire(const ExpireOptions& options, const repository::Repository& 
         repository::plan_retention(found.catalog, options.policy, now_seconds(), options.request);
     log_plan(options, plan);
     ExpireReport report{plan.has_set, plan.removals.size(), 0};
+    if (options.is_dry_run) {
+        log_removals(options, plan);
+    }
     const bool is_as_planned =
         options.is_dry_run || remove_backups(options, repository, found, plan);
     if (!is_as_planned && !options.request.set.empty()) {

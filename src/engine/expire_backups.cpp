@@ -207,7 +207,7 @@ private:
     {
         for (std::size_t i = 0; i < labels.size(); ++i) {
             check_cancelled();
-            log::info("repo{}: remove expired backup {}", options_.repo_index, labels[i]);
+            log_removal(options_, labels[i]);
             const DeadBackup backup{labels[i], turns_.at(labels[i])};
             if (!remove_without_summary(options_, repository_, backup, known_)) {
                 give_back_needed({labels.begin() + static_cast<std::ptrdiff_t>(i), labels.end()});
@@ -404,6 +404,11 @@ private:
 };
 
 } // namespace
+
+void log_removal(const ExpireOptions& options, const std::string& label)
+{
+    log::info("repo{}: remove expired backup {}", options.repo_index, label);
+}
 
 bool remove_backups(const ExpireOptions& options,
                     const Repository& repository,

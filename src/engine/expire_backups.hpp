@@ -16,6 +16,9 @@ bool remove_backups(const ExpireOptions& options,
                     const ExpireCatalog& found,
                     const repository::RetentionPlan& plan);
 
+// The line of the log about each of them, which a dry run has too.
+void log_removal(const ExpireOptions& options, const std::string& label);
+
 // Removes what aborted backups and cut-off removals have left, but for what may still be needed: by
 // a backup that refers to it, or by one that goes on with it. False as above.
 bool remove_dead_backups(const ExpireOptions& options,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/interrupted_storage.hpp"
 #include "unit/engine/expire_fixture.hpp"
+#include "unit/engine/info_log.hpp"
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
@@ -10,27 +11,6 @@ using namespace pgstrata::repository;
 namespace {
 
 constexpr ArchiveId kFirst{15, 1};
-
-// What expire logs while it lives.
-class InfoLog {
-public:
-    InfoLog()
-    {
-        log::configure({.console = log::Level::off, .file = log::Level::info});
-        log::open_file(directory_ / "log");
-    }
-    InfoLog(const InfoLog&) = delete;
-    InfoLog& operator=(const InfoLog&) = delete;
-    ~InfoLog()
-    {
-        log::configure({});
-        log::open_file("");
-    }
-    std::string text() const { return read_text_file(directory_ / "log"); }
-
-private:
-    TemporaryDirectory directory_;
-};
 
 } // namespace
 
@@ -85,6 +65,10 @@ TEST_CASE("a dry run says the same and changes nothing", "[engine][expire]")
     CHECK(site.objects() == before);
     CHECK(report.backups == 4);
     CHECK(report.wal_files == 60);
+    for (const auto* name : {"F1", "D1", "I1", "F2"}) {
+        CHECK_THAT(log.text(),
+                   Catch::Contains("repo1: remove expired backup " + site.builder.label(name)));
+    }
     CHECK_THAT(log.text(),
                Catch::Contains("expire full backup") && Catch::Contains("remove archive, start") &&
                    Catch::Contains("remove archive path") &&
