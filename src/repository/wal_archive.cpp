@@ -65,6 +65,16 @@ codec::ObjectIdentity identity_of(const std::string& path, const WalObjectName& 
     return {is_wal ? codec::ObjectKind::wal : codec::ObjectKind::archive_file, path};
 }
 
+// What was stored as it came may be garbage all the same.
+void check_history(std::string_view text, postgres::Timeline timeline, const std::string& path)
+{
+    try {
+        postgres::parse_timeline_history(text, timeline);
+    } catch (const Error& error) {
+        throw error.within(fmt::format("'{}' in the repository is of no use", path));
+    }
+}
+
 [[noreturn]] void raise_other_contents(const std::string& path)
 {
     raise(ErrorCode::checksum,
@@ -258,15 +268,20 @@ void check_wal(const Repository& repository,
     const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
     const bool is_wal = wal_name && postgres::holds_wal(wal_name->kind);
     const bool is_segment = wal_name && wal_name->kind == postgres::WalFileKind::segment;
+    const bool is_history = wal_name && wal_name->kind == postgres::WalFileKind::history;
     codec::Sha256 digest;
     std::uint64_t size = 0;
     bool is_right = true;
+    Buffer history;
     read_stretches(repository, path, name, [&](ByteView stretch) {
         if (size == 0 && is_wal) {
             is_right = has_right_header(stretch, cluster, name).value_or(false);
         }
         size += stretch.size();
         digest.update(stretch);
+        if (is_history && size <= kHistoryLimit) {
+            history.append(stretch);
+        }
     });
     if (wal_digest(digest.finish()) != name.digest) {
         raise_other_contents(path);
@@ -279,6 +294,9 @@ void check_wal(const Repository& repository,
         raise(ErrorCode::archive_mismatch,
               "'{}' in the repository is not WAL of this cluster and place",
               path);
+    }
+    if (is_history) {
+        check_history(as_text(history), wal_name->timeline, path);
     }
 }
 

@@ -53,7 +53,8 @@ std::optional<postgres::WalTimes> read_wal_times(const Repository& repository,
                                                  const WalObjectName& name);
 
 // Reads a file of the archive to its end and proves that it is what its name says: its frames, its
-// digest, and for a segment its size and the cluster in its header. Throws Error(file_missing),
+// digest, for a segment its size and the cluster in its header, and for the history of a timeline
+// its lines. Throws Error(file_missing), Error(format) for a history that says nothing,
 // Error(file_invalid) for another size, Error(checksum) and Error(crypto) for damage,
 // Error(archive_mismatch) for WAL of another cluster or place.
 void check_wal(const Repository& repository,

@@ -62,6 +62,22 @@ TEST_CASE("a backup whose WAL is not all there cannot be restored", "[engine][ve
     CHECK(report.archives.at(0).gaps.size() == (run.options.label.empty() ? 1 : 0));
 }
 
+TEST_CASE("a history that is stored as it came and says nothing is a finding",
+          "[engine][verify][bug-20]")
+{
+    VerifyRun run;
+    run.first.storage->remove(run.object("00000002.history"));
+    run.push("00000002.history", GENERATE("garbage\n", "1\tx\n", "2\t0/600028\tof itself\n"));
+    run.options.depth = GENERATE(repository::VerifyDepth::full, repository::VerifyDepth::quick);
+
+    const auto report = run.verify();
+
+    const auto& faults = report.archives.at(0).faults;
+    REQUIRE(faults.size() == 1);
+    CHECK(faults[0].object == run.object("00000002.history"));
+    CHECK_THAT(faults[0].problem, Catch::Contains("of no use"));
+}
+
 TEST_CASE("a gap in the WAL is a finding although every backup can be restored",
           "[engine][verify][bug-20]")
 {
