@@ -147,6 +147,14 @@ json window_json(const InfoArchive& archive, unsigned repo_key)
     return shown;
 }
 
+std::string_view state_name(const engine::IncompleteBackup& backup)
+{
+    if (backup.is_expired) {
+        return "expired";
+    }
+    return backup.is_in_progress ? "in progress" : "failed";
+}
+
 json incomplete_json(const engine::IncompleteBackup& backup, unsigned repo_key)
 {
     const auto label = repository::parse_backup_label(backup.label);
@@ -156,7 +164,7 @@ json incomplete_json(const engine::IncompleteBackup& backup, unsigned repo_key)
             {"repo-key", repo_key},
             {"resumable", backup.can_be_resumed},
             {"start", label ? json(label->time) : json()},
-            {"state", backup.is_in_progress ? "in progress" : "failed"},
+            {"state", state_name(backup)},
             {"type", label ? json(repository::to_string(label->type)) : json()}};
 }
 
@@ -225,14 +233,14 @@ std::string incomplete_text(const InfoStanza& stanza)
         const std::string key = key_text(stanza, repo);
         for (const engine::IncompleteBackup& backup : repo.incomplete) {
             const auto label = repository::parse_backup_label(backup.label);
-            text += fmt::format("    {}backup {}: {}{}{}{}\n",
-                                key,
-                                backup.label,
-                                backup.is_in_progress ? "in progress" : "failed",
-                                backup.host.empty() ? "" : " on " + backup.host,
-                                label ? fmt::format(", started {}", format_local_time(label->time))
-                                      : "",
-                                backup.can_be_resumed ? " (can be resumed)" : "");
+            text += fmt::format(
+                "    {}backup {}: {}{}{}{}\n",
+                key,
+                backup.label,
+                backup.is_expired ? "expired and partly removed" : state_name(backup),
+                backup.host.empty() ? "" : " on " + backup.host,
+                label ? fmt::format(", started {}", format_local_time(label->time)) : "",
+                backup.can_be_resumed ? " (can be resumed)" : "");
         }
     }
     return text;

@@ -130,6 +130,13 @@ bool is_in_progress(const repository::Repository& repository,
     }
 }
 
+bool is_expired(const repository::Repository& repository,
+                const std::string& stanza,
+                const std::string& label)
+{
+    return repository.storage().info(repository::history_path(stanza, label)).has_value();
+}
+
 std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& repository,
                                                   const std::string& stanza,
                                                   const std::vector<std::string>& labels)
@@ -139,6 +146,7 @@ std::vector<IncompleteBackup> describe_incomplete(const repository::Repository& 
     for (const std::string& label : labels) {
         IncompleteBackup backup{.label = label};
         backup.is_in_progress = is_in_progress(repository, stanza, label);
+        backup.is_expired = is_expired(repository, stanza, label);
         try {
             if (const auto lease = repository::read_lease(repository, stanza, label)) {
                 backup.host = lease->host;

@@ -146,7 +146,7 @@ private:
                         fmt::format("stanza '{}' is not in the repository", options_.stanza),
                         "has stanza-create been run?");
         }
-        if (is_set() && std::ranges::find(labels_, options_.label) == labels_.end()) {
+        if (is_set() && backups_.empty()) {
             throw Error(ErrorCode::backup_set_invalid,
                         fmt::format("there is no backup '{}' to verify", options_.label),
                         "'pgstrata info' lists the backups");

@@ -2,6 +2,7 @@
 #include "engine/verify_backup.hpp"
 
 #include "engine/damaged_files.hpp"
+#include "engine/needed_backups.hpp"
 #include "engine/verify_archive.hpp"
 #include "engine/verify_unreadable.hpp"
 
@@ -183,8 +184,12 @@ std::optional<InspectedBackup> inspect_documents(const repository::Repository& r
         }
         // It may have become complete since.
         if (!repository.storage().info(path)) {
-            if (!repository.storage().info(repository::manifest_path(stanza, label))) {
-                log::info("backup {} is incomplete: it died, and a later one removes it", label);
+            if (!has_lost_summary(repository, stanza, label)) {
+                log::info("backup {} is {}",
+                          label,
+                          is_expired(repository, stanza, label)
+                              ? "expired and partly removed: the next expire removes the rest"
+                              : "incomplete: it died, and a later one removes it");
                 return std::nullopt;
             }
             add_fault(backup,

@@ -17,10 +17,17 @@ bool is_in_progress(const repository::Repository& repository,
                     const std::string& stanza,
                     const std::string& label);
 
+// Whether the removal of a backup that was complete has begun: its record is there before its
+// summary goes.
+bool is_expired(const repository::Repository& repository,
+                const std::string& stanza,
+                const std::string& label);
+
 // A backup without a summary, for those who want to know.
 struct IncompleteBackup {
     std::string label;
     bool is_in_progress = false;
+    bool is_expired = false;
     bool can_be_resumed = false;        // unless the next backup is of another type
     std::string host;                   // that was at work last; empty when not known
     std::optional<UnixSeconds> renewed; // when it last said so

@@ -157,7 +157,8 @@ TEST_CASE("backups that are not complete are listed apart", "[info]")
                         .is_in_progress = true,
                         .host = "db1",
                         .renewed = kDay},
-                       {.label = "20261121-050000F", .can_be_resumed = true}};
+                       {.label = "20261121-050000F", .can_be_resumed = true},
+                       {.label = "20261121-060000F", .is_expired = true}};
     const auto stanza = make_stanza({repo});
 
     CHECK_THAT(text(stanza),
@@ -166,12 +167,16 @@ TEST_CASE("backups that are not complete are listed apart", "[info]")
                                "started 2026-11-21 04:15:00+00\n"
                                "    backup 20261121-050000F: failed, started 2026-11-21 "
                                "05:00:00+00 (can be resumed)\n"
+                               "    backup 20261121-060000F: expired and partly removed, started "
+                               "2026-11-21 06:00:00+00\n"
                                "\n    db (current)"));
     CHECK(parsed(stanza).at("incomplete") == json::parse(R"([
         {"host":"db1","label":"20261121-040000F_20261121-041500I","renewed":1795219200,
          "repo-key":1,"resumable":false,"start":1795234500,"state":"in progress","type":"incr"},
         {"host":null,"label":"20261121-050000F","renewed":null,"repo-key":1,"resumable":true,
-         "start":1795237200,"state":"failed","type":"full"}])"));
+         "start":1795237200,"state":"failed","type":"full"},
+        {"host":null,"label":"20261121-060000F","renewed":null,"repo-key":1,"resumable":false,
+         "start":1795240800,"state":"expired","type":"full"}])"));
     CHECK(parsed(stanza).at("backup").size() == 1);
     CHECK_THAT(text(make_stanza({repo, make_repository(2)})),
                Catch::Contains("    repo1 backup 20261121-050000F: failed"));

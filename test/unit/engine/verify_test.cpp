@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/interrupted_storage.hpp"
 #include "unit/engine/chain_fixture.hpp"
+#include "unit/engine/info_log.hpp"
 #include "unit/engine/verify_fixture.hpp"
 
 #include "pgstrata/repository/lease.hpp"
@@ -33,6 +34,27 @@ void need_wal(VerifyRun& run, std::uint64_t first, std::uint64_t last, std::stri
 }
 
 } // namespace
+
+TEST_CASE("a backup whose removal was cut off is no damage", "[engine][verify][bug-20]")
+{
+    VerifyRun run;
+    const auto summary = *repository::read_summary(*run.first.repository, kStanza, run.incr);
+    repository::write_history(*run.first.repository, kStanza, summary);
+    run.first.storage->remove(repository::summary_path(kStanza, run.incr));
+    if (GENERATE(false, true)) {
+        run.first.storage->remove(repository::manifest_path(kStanza, run.incr));
+    }
+    const InfoLog log;
+
+    const auto report = run.verify();
+
+    CHECK(report.findings() == 0);
+    CHECK(report.backups.size() == 1);
+    CHECK_THAT(log.text(),
+               Catch::Contains("backup " + run.incr + " is expired and partly removed"));
+    run.options.label = run.incr;
+    CHECK_THROWS_MATCHES(run.verify(), Error, HasCode(ErrorCode::backup_set_invalid));
+}
 
 TEST_CASE("a backup whose WAL is not all there cannot be restored", "[engine][verify][bug-20]")
 {
