@@ -14,21 +14,6 @@ namespace pgstrata::command {
 
 namespace {
 
-// The only primary, null when there are standbys only.
-const FoundServer* find_primary(const std::vector<FoundServer>& servers)
-{
-    const FoundServer* primary = nullptr;
-    for (const FoundServer& server : servers) {
-        if (!server.is_in_recovery && primary != nullptr) {
-            raise(ErrorCode::db_connect,
-                  "more than one primary cluster found, the second is pg{}",
-                  server.index);
-        }
-        primary = server.is_in_recovery ? primary : &server;
-    }
-    return primary;
-}
-
 struct CheckedRepository {
     OpenedRepository opened;
     repository::Cluster cluster;

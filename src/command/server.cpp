@@ -76,6 +76,32 @@ void warn_of_late_checkpoint(const config::Config& config, postgres::Session& se
     }
 }
 
+namespace {
+
+// Whether another pgN may do in its place.
+bool is_passed_over(ErrorCode code) noexcept
+{
+    return code == ErrorCode::db_connect || code == ErrorCode::file_missing ||
+           code == ErrorCode::file_open;
+}
+
+} // namespace
+
+const FoundServer* find_primary(const std::vector<FoundServer>& servers)
+{
+    const FoundServer* primary = nullptr;
+    for (const FoundServer& server : servers) {
+        if (!server.is_in_recovery && primary != nullptr) {
+            raise(ErrorCode::db_connect,
+                  "more than one primary cluster found: pg{} and pg{}",
+                  primary->index,
+                  server.index);
+        }
+        primary = server.is_in_recovery ? primary : &server;
+    }
+    return primary;
+}
+
 std::vector<FoundServer> find_servers(const config::Config& config)
 {
     std::vector<FoundServer> servers;
@@ -85,10 +111,12 @@ std::vector<FoundServer> find_servers(const config::Config& config)
         }
         FoundServer server;
         server.index = index;
+        const std::string& path = config.text("pg-path", index);
         try {
             server.session = connect_server(config, index);
+            server.control = postgres::read_control_file(path).control;
         } catch (const Error& error) {
-            if (error.code() != ErrorCode::db_connect) {
+            if (!is_passed_over(error.code())) {
                 throw;
             }
             log::warn(
@@ -99,7 +127,6 @@ std::vector<FoundServer> find_servers(const config::Config& config)
         server.is_in_recovery = server.session->is_in_recovery();
         // Its settings say nothing about what its primary does.
         expected.check_archive = expected.check_archive && !server.is_in_recovery;
-        server.control = postgres::read_control_file(expected.data_directory).control;
         engine::check_server(*server.session, server.control, expected);
         servers.push_back(std::move(server));
     }

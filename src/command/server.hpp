@@ -35,8 +35,12 @@ struct FoundServer {
     bool is_in_recovery = false;
 };
 
-// Asks every pgN that has a path; one that cannot be connected to is passed over with a WARN.
-// Whether WAL is archived is asked of a primary only. Throws what engine::check_server() throws.
+// Asks every pgN that has a path; one that cannot be connected to, or whose path has no cluster
+// that can be opened, is passed over with a WARN. Whether WAL is archived is asked of a primary
+// only. Throws what engine::check_server() throws.
 std::vector<FoundServer> find_servers(const config::Config& config);
+
+// The only primary, null when there are standbys only. Throws Error(db_connect) for two.
+const FoundServer* find_primary(const std::vector<FoundServer>& servers);
 
 } // namespace pgstrata::command

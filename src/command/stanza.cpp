@@ -18,11 +18,19 @@ void check_stanza_name(const std::string& stanza)
 
 postgres::ControlFile read_own_cluster(const config::Config& config)
 {
-    auto control = postgres::read_control_file(config.text("pg-path")).control;
-    if (config.flag("online")) {
-        engine::check_server(*connect_server(config), control, server_expectation(config));
+    if (!config.flag("online")) {
+        return postgres::read_control_file(config.text("pg-path")).control;
     }
-    return control;
+    const std::vector<FoundServer> servers = find_servers(config);
+    const FoundServer* const primary = find_primary(servers);
+    if (primary == nullptr) {
+        throw Error(ErrorCode::db_connect,
+                    servers.empty() ? "unable to find primary cluster: no server could be asked"
+                                    : "unable to find primary cluster: the server is in recovery",
+                    "is the primary running, and are pg1-path, pg1-port and pg1-socket-path right? "
+                    "--no-online takes the cluster in pg1-path as it is");
+    }
+    return primary->control;
 }
 
 } // namespace pgstrata::command

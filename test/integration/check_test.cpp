@@ -181,6 +181,22 @@ TEST_CASE("check of a standby switches nothing", "[check]")
     CHECK(count_segments(site) == before);
 }
 
+TEST_CASE("a pg-path without a cluster is passed over", "[check][backup]")
+{
+    Site site;
+    const std::string path = "--pg1-path=" + site.path("nothing");
+
+    for (const auto& [command, status] :
+         std::vector<std::pair<std::string, int>>{{"check", 27}, {"backup", 56}}) {
+        const auto result = site.run({command, path});
+        CAPTURE(result.text());
+        CHECK(result.status == status);
+        CHECK_THAT(result.text(),
+                   Contains("unable to check pg1: [FileMissingError]") &&
+                       Contains("nothing/global/pg_control"));
+    }
+}
+
 TEST_CASE("check notices a server that is not the configured one", "[check]")
 {
     Site site;

@@ -59,6 +59,32 @@ TEST_CASE("stanza-create works while the server is down when told so", "[stanza-
     CHECK(site.objects("/cluster.json").size() == 1);
 }
 
+TEST_CASE("stanza-create and stanza-upgrade want the one primary", "[stanza-create]")
+{
+    Site site;
+    site.backup();
+    auto standby = site.restore({"--type=standby"});
+    standby.start();
+    const std::string command = GENERATE("stanza-create", "stanza-upgrade");
+    const auto options_of = [&](const std::string& pg) -> std::vector<std::string> {
+        return {command,
+                "--" + pg + "-path=" + standby.data_directory(),
+                "--" + pg + "-port=" + std::to_string(standby.port()),
+                "--" + pg + "-socket-path=" + standby.socket_directory()};
+    };
+
+    const auto alone = site.run(options_of("pg1"));
+    CAPTURE(alone.text());
+    CHECK(alone.status == 56);
+    CHECK_THAT(alone.text(), Contains("unable to find primary cluster"));
+    CHECK(site.run(options_of("pg2")).status == 0);
+
+    standby.sql("SELECT pg_promote()");
+    const auto both = site.run(options_of("pg2"));
+    CHECK(both.status == 56);
+    CHECK_THAT(both.text(), Contains("more than one primary cluster found: pg1 and pg2"));
+}
+
 TEST_CASE("stanza-create refuses the stanza of another cluster", "[stanza-create][bug-19]")
 {
     Site site;
