@@ -76,9 +76,6 @@ std::unordered_set<std::uint32_t> choose_zeroed(const LayoutOptions& options,
     }
     for (const std::string& name : options.db_exclude) {
         const ManifestDatabase& database = find_database(manifest, name, "exclude");
-        if (is_system_database(database)) {
-            raise(ErrorCode::db_invalid, "system database '{}' cannot be excluded", name);
-        }
         if (included.contains(database.oid)) {
             raise(ErrorCode::db_invalid, "database '{}' is both included and excluded", name);
         }

@@ -71,6 +71,22 @@ TEST_CASE("a selection of databases that makes no sense is refused", "[restore][
     CHECK(site.run({"restore", "--pg1-path=" + site.new_path("target"), option}).status == status);
 }
 
+TEST_CASE("a system database that is named is left out", "[restore][bug-38]")
+{
+    Site site;
+    site.cluster().sql("CREATE DATABASE wanted");
+    site.cluster().sql("CREATE TABLE t AS SELECT generate_series(1, 10) AS i", "wanted");
+    site.backup();
+    site.cluster().stop();
+
+    auto restored =
+        site.restore({"--db-exclude=postgres", "--type=immediate", "--target-action=promote"});
+    restored.start();
+
+    CHECK(restored.try_sql("SELECT 1", "postgres").status != 0);
+    CHECK(restored.sql("SELECT count(*) FROM t", "wanted") == "10");
+}
+
 TEST_CASE("tablespaces go where they are mapped", "[restore][bug-7]")
 {
     Site site;
