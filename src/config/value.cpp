@@ -152,13 +152,28 @@ std::string checked_path(const ValueContext& context, std::string text)
     return text;
 }
 
+// With the code of an option that cannot be, as pgBackRest has it.
+[[noreturn]] void raise_no_pair(const ValueContext& context, std::string_view text)
+{
+    const std::string where =
+        context.origin.empty() ? std::string() : fmt::format(" ({})", context.origin);
+    const std::string what =
+        context.row.is_secure ? std::string() : fmt::format(" '{}'", shown(text));
+    throw Error(ErrorCode::option_invalid,
+                fmt::format("key/value{} not valid for '{}' option{}", what, context.name, where),
+                describe_allowed(context.row, context.allowed));
+}
+
 void add_pair(const ValueContext& context,
               const std::string& text,
               Value& value,
               std::vector<std::string>& warnings)
 {
     const auto equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) {
+    if (equals == std::string::npos) {
+        raise_no_pair(context, text);
+    }
+    if (equals == 0) {
         raise_value(context, text);
     }
     std::pair<std::string, std::string> pair(trim(std::string_view(text).substr(0, equals)),

@@ -115,7 +115,7 @@ TEST_CASE("values at the ends of their range are accepted, beyond they are not",
                  Case{"log-level-file", {"off", "trace"}, {"OFF", "verbose", "inf"}},
                  Case{"type", {"full", "diff", "incr"}, {"default", "FULL"}},
                  Case{"log-path", {"/", "/a", "/a/"}, {"a", "//a", "/a//b", "/a//", "./a"}},
-                 Case{"annotation", {"a=b", "a=", "a=b=c"}, {"a", "=b"}});
+                 Case{"annotation", {"a=b", "a=", "a=b=c"}, {"=b"}});
     for (const std::string& value : good) {
         CHECK_NOTHROW(host.load(backup_with({"--" + name + "=" + value})));
     }
@@ -171,6 +171,20 @@ TEST_CASE("a hash with a key twice warns and keeps the last", "[config]")
     REQUIRE(config.pairs("annotation").size() == 2);
     CHECK(config.pairs("annotation")[0].second == "3");
     CHECK(any_contains(config.warnings(), "'annotation' has the key 'k' more than once"));
+}
+
+TEST_CASE("a key without a value is no option, wherever it is written", "[config]")
+{
+    ConfigHost host;
+
+    const Error error = host.fail(backup_with({"--annotation=k"}));
+    CHECK(error.code() == ErrorCode::option_invalid);
+    CHECK_THAT(error.what(), Contains("'k'") && Contains("'annotation'"));
+    host.write_config("[global]\ntablespace-map=ts1\n");
+    const Error in_file = host.fail({"restore", "--stanza=main", "--pg1-path=/x"});
+    CHECK(in_file.code() == ErrorCode::option_invalid);
+    CHECK_THAT(in_file.what(), Contains("line 2"));
+    CHECK(host.fail(backup_with({"--annotation==v"})).code() == ErrorCode::option_invalid_value);
 }
 
 TEST_CASE("a wrong value from a file names file and line, allowed values and the nearest one",
