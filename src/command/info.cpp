@@ -358,8 +358,11 @@ int run_info(const config::Config& config)
     for (const std::string& name : stanza_names(query, sources)) {
         stanzas.push_back(gather_stanza(config, sources, name, query));
     }
-    print(config.text("output") == "json" ? render_info_json(stanzas, query.detail)
-                                          : render_info_text(stanzas, query.detail));
+    if (config.text("output") == "json") {
+        print(render_info_json(stanzas, query.detail));
+    } else {
+        print_printable(render_info_text(stanzas, query.detail));
+    }
     return 0;
 }
 

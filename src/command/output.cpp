@@ -2,6 +2,7 @@
 #include "command/output.hpp"
 
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/printable.hpp"
 
 #include <unistd.h>
 
@@ -26,6 +27,11 @@ void OutputSink::write(ByteView bytes)
 void print(std::string_view text)
 {
     OutputSink().write(as_bytes(text));
+}
+
+void print_printable(std::string_view text)
+{
+    print(make_printable(text));
 }
 
 } // namespace pgstrata::command

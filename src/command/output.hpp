@@ -21,5 +21,7 @@ private:
 };
 
 void print(std::string_view text);
+// The same of text for people: with what a terminal could take for a command as bytes.
+void print_printable(std::string_view text);
 
 } // namespace pgstrata::command

@@ -234,7 +234,7 @@ void show_plan(const engine::RestoreOptions& options,
 {
     const engine::RestorePlan plan =
         engine::plan_restore(options, sources, engine::OnProblem::go_on);
-    print(render_restore_plan(options, plan));
+    print_printable(render_restore_plan(options, plan));
     if (!plan.problems.empty()) {
         throw Error(plan.problems.front());
     }

@@ -60,7 +60,7 @@ int run_verify(const config::Config& config)
     if (config.text("output") == "json") {
         print(render_verify_json(report));
     } else if (config.text("output") == "text") {
-        print(text);
+        print_printable(text);
     }
     if (const std::uint64_t findings = report.findings(); findings != 0) {
         throw Error(ErrorCode::command,

@@ -2,6 +2,7 @@
 #include "pgstrata/log/log.hpp"
 
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/printable.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -124,7 +125,7 @@ void put(int fd, const Line& line) noexcept
     put(fd, std::string_view(line.data(), line.size()));
 }
 
-void emit(Level level, int code, std::string_view text)
+void emit_printable(Level level, int code, std::string_view text)
 {
     const bool to_standard_error = level <= settings.standard_error;
     const bool to_console = !to_standard_error && level <= settings.console;
@@ -146,6 +147,16 @@ void emit(Level level, int code, std::string_view text)
     }
     if (to_file) {
         put(file.get(), line);
+    }
+}
+
+// Messages quote files, servers and stores, whose bytes must not reach a terminal as they are.
+void emit(Level level, int code, std::string_view text)
+{
+    if (is_printable(text)) {
+        emit_printable(level, code, text);
+    } else {
+        emit_printable(level, code, make_printable(text));
     }
 }
 

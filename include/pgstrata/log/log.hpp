@@ -43,7 +43,7 @@ void open_file(const std::string& path);
 void set_process_number(unsigned number) noexcept;
 
 bool is_enabled(Level level) noexcept;
-void write(Level level, std::string_view text);
+void write(Level level, std::string_view text); // shown as make_printable() does
 // An error with its code and, on a line of its own, "HINT: ...".
 void write_error(int code, std::string_view text, std::string_view hint = {});
 

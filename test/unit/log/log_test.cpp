@@ -276,3 +276,19 @@ TEST_CASE_METHOD(Fixture, "signals in the middle of logging do not block it", "[
     CHECK(ended == child);
     CHECK(status == 0);
 }
+
+TEST_CASE("what is quoted from outside does not command the terminal", "[log]")
+{
+    Fixture fixture;
+    log::configure({.console = Level::warn, .file = Level::warn, .timestamp = false});
+    log::open_file(fixture.directory / "log");
+
+    log::warn("label '{}'", "\x1b[2J\r\x80");
+    log::write_error(29, "line '\x07'", "hint '\x1b'");
+
+    const std::string expected = "P00   WARN: label '\\x1B[2J\\x0D\\x80'\n"
+                                 "P00  ERROR: [029]: line '\\x07'\n"
+                                 "            HINT: hint '\\x1B'\n";
+    CHECK(fixture.output.text() == expected);
+    CHECK_THAT(read_text_file(fixture.directory / "log"), Catch::EndsWith(expected));
+}
