@@ -98,7 +98,10 @@ PushTargets open_push_targets(const config::Config& config)
         opened.failures += attempt.failure;
         if (attempt.cluster) {
             opened.targets.push_back(
-                {attempt.repository.index, attempt.repository.repository.get(), *attempt.cluster});
+                {attempt.repository.index,
+                 attempt.repository.repository.get(),
+                 *attempt.cluster,
+                 config.text("repo-type", attempt.repository.index) == "posix"});
             opened.repositories.push_back(std::move(attempt.repository));
         }
     }

@@ -268,6 +268,15 @@ void deliver(std::vector<Delivery>& deliveries, const Work& work)
     });
 }
 
+void refuse_duplicate(const std::vector<Delivery>& deliveries)
+{
+    for (const Delivery& delivery : deliveries) {
+        if (delivery.error && delivery.error->code() == ErrorCode::archive_duplicate) {
+            throw Error(*delivery.error);
+        }
+    }
+}
+
 // Throws when one of them has other contents. What keeps a target from telling is its own failure:
 // the others get the file all the same.
 void look_for_file(const PreparedFile& file,
@@ -277,10 +286,8 @@ void look_for_file(const PreparedFile& file,
     deliver(deliveries, [&](Delivery& delivery) {
         delivery.was_there = is_stored(file, options.stanza, *delivery.target);
     });
+    refuse_duplicate(deliveries);
     for (const Delivery& delivery : deliveries) {
-        if (delivery.error && delivery.error->code() == ErrorCode::archive_duplicate) {
-            throw Error(*delivery.error);
-        }
         if (delivery.was_there && options.warn_duplicates) {
             warn(options,
                  fmt::format("WAL file '{}' already exists in the repo{} archive with the same "
@@ -316,7 +323,15 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
         deliveries.push_back({.target = &target});
     }
     look_for_file(file, options, deliveries);
-    deliver(deliveries, [&](Delivery& delivery) { store(file, options.stanza, *delivery.target); });
+    deliver(deliveries, [&](Delivery& delivery) {
+        store(file, options.stanza, *delivery.target);
+        // Of two who store at the same time at least the later one sees the other. What he has
+        // stored stays: somebody with the same contents may have been told that it is there.
+        if (delivery.target->looks_again) {
+            is_stored(file, options.stanza, *delivery.target);
+        }
+    });
+    refuse_duplicate(deliveries);
     std::vector<PushFailure> failures;
     for (const Delivery& delivery : deliveries) {
         if (delivery.error) {

@@ -17,6 +17,8 @@ struct PushTarget {
     unsigned index = 1;                                 // for messages
     const repository::Repository* repository = nullptr; // outlives the push
     repository::Cluster cluster;
+    // Listing is cheap: look again after storing for somebody who stored other contents meanwhile.
+    bool looks_again = false;
 };
 
 struct PushOptions {

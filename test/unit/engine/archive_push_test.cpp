@@ -216,6 +216,33 @@ TEST_CASE("other contents under a name are refused and stored nowhere", "[engine
     CHECK(objects_in(*run.second) == 0);
 }
 
+TEST_CASE("of two who store other contents at the same time one is told so",
+          "[engine][archive][bug-18]")
+{
+    ArchiveRun run;
+    const std::string name = "000000010000000000000003";
+    const std::string theirs = run.directory / "theirs";
+    std::filesystem::create_directory(theirs);
+    PushOptions other = run.options;
+    other.check_header = run.options.check_header = false;
+    other.path = theirs + "/" + name;
+    std::ofstream(other.path) << "theirs";
+    bool is_first = true;
+    WatchedStorage storage(*run.first.storage, [&](const std::string& what) {
+        if (what == "create" && std::exchange(is_first, false)) {
+            CHECK(push_wal(other, {{1, run.first.repository.get(), run.cluster, true}}).empty());
+        }
+    });
+    const auto watched = repository::Repository::open(storage, {});
+    run.options.path = run.directory / name;
+    std::ofstream(run.options.path) << "ours";
+
+    CHECK_THROWS_MATCHES(push_wal(run.options, {{1, watched.get(), run.cluster, true}}),
+                         Error,
+                         HasCode(ErrorCode::archive_duplicate));
+    CHECK(objects_in(run.first) == 2);
+}
+
 TEST_CASE("the WAL of another cluster, version or place is refused",
           "[engine][archive][bug-18][bug-19]")
 {
