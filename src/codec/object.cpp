@@ -52,6 +52,13 @@ Tag plain_tag(ByteView fields, std::uint64_t offset, ByteView stored)
     return xxh3_128(stored, xxh3_64(bound));
 }
 
+void check_plain(ByteView fields, std::uint64_t offset, ByteView stored, const Tag& tag)
+{
+    if (plain_tag(fields, offset, stored) != tag) {
+        raise(ErrorCode::checksum, "wrong checksum");
+    }
+}
+
 } // namespace
 
 FrameBody make_frame_body(ByteView raw, ZstdCompressor* compressor, Buffer& scratch)
@@ -225,14 +232,6 @@ ObjectReader::Header ObjectReader::parse_header(FramePlace place, ByteView bytes
     return header;
 }
 
-// NOLINTNEXTLINE(readability-convert-member-functions-to-static)
-void ObjectReader::check_plain(const Header& header, FramePlace place, ByteView stored) const
-{
-    if (plain_tag(header.fields, place.offset, stored) != header.tag) {
-        raise(ErrorCode::checksum, "wrong checksum");
-    }
-}
-
 // What was stored, authenticated; valid until the next frame is opened.
 ByteView ObjectReader::open_stored(const Header& header, FramePlace place, ByteView frame)
 {
@@ -241,7 +240,7 @@ ByteView ObjectReader::open_stored(const Header& header, FramePlace place, ByteV
         cipher_->open(make_nonce(place.offset), header.fields, stored, header.tag, opened_);
         return opened_;
     }
-    check_plain(header, place, stored);
+    check_plain(header.fields, place.offset, stored, header.tag);
     return stored;
 }
 
@@ -341,7 +340,7 @@ bool ObjectReader::check_next(std::uint32_t& raw_size)
         if (cipher_ != nullptr) {
             cipher_->check(make_nonce(place_.offset), header.fields, stored, header.tag);
         } else {
-            check_plain(header, place_, stored);
+            check_plain(header.fields, place_.offset, stored, header.tag);
         }
     } catch (const Error& error) {
         fail_in_frame(place_, error);

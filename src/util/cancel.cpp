@@ -29,7 +29,8 @@ void install_signal_handlers()
     for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
         ::sigaction(number, &action, nullptr);
     }
-    ::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c)
+    action.sa_handler = SIG_IGN;
+    ::sigaction(SIGPIPE, &action, nullptr);
 }
 
 int pending_signal() noexcept

@@ -21,8 +21,6 @@
 #include <csignal>
 #include <cstdlib>
 
-extern char** environ; // NOLINT(readability-redundant-declaration)
-
 namespace pgstrata {
 
 namespace {

@@ -131,7 +131,6 @@ private:
     struct Header;
     Header parse_header(FramePlace place, ByteView bytes) const;
     Header load_frame(FramePlace& place);
-    void check_plain(const Header& header, FramePlace place, ByteView stored) const;
     ByteView open_stored(const Header& header, FramePlace place, ByteView frame);
     bool step_over(const Header& header);
     void open_frame(const Header& header, FramePlace place, ByteView frame, Buffer& raw);
