@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/damaged_files.hpp"
 
-#include "engine/verify_pack.hpp"
-
 #include "pgstrata/repository/file_pages.hpp"
+#include "pgstrata/repository/object_error.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -89,7 +88,8 @@ std::vector<PageRange> DamagedFiles::find_pages(const ManifestFile& file)
         }
         return found;
     } catch (const Error& error) {
-        if (!is_of_object(error.code())) { // a store that is away says nothing about the file
+        // A store that is away says nothing about the file.
+        if (!repository::is_of_object(error.code())) {
             throw;
         }
         return whole_file();

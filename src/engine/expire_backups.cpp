@@ -8,6 +8,7 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/journal.hpp"
 #include "pgstrata/repository/notes.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/parallel.hpp"
@@ -73,7 +74,7 @@ bool give_back_by_record(const Repository& repository,
     try {
         return give_back(repository, stanza, label, write, held);
     } catch (const Error& error) {
-        if (!is_of_one_object(error)) {
+        if (!repository::is_unusable(error.code())) {
             throw;
         }
         log::warn("the record of backup {} is of no use: {}", label, error.what());

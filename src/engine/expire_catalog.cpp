@@ -5,6 +5,7 @@
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 
@@ -70,7 +71,7 @@ private:
             check_cluster(*summary);
             found_.catalog.backups.push_back(std::move(*summary));
         } catch (const Error& error) {
-            if (!is_of_one_object(error) || is_mismatch_) {
+            if (!repository::is_unusable(error.code()) || is_mismatch_) {
                 throw;
             }
             log::warn("backup {} cannot be read, it is kept with all of its family: {}",
@@ -102,23 +103,6 @@ private:
 };
 
 } // namespace
-
-bool is_of_one_object(const Error& error)
-{
-    switch (error.code()) {
-        using enum ErrorCode;
-    case checksum:
-    case crypto:
-    case file_open:
-    case file_read:
-    case format:
-    case json_format:
-    case version_not_supported:
-        return true;
-    default:
-        return false;
-    }
-}
 
 ExpireCatalog read_expire_catalog(const repository::Repository& repository,
                                   const std::string& stanza)

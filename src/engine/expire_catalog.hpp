@@ -2,7 +2,6 @@
 #pragma once
 
 #include "pgstrata/repository/retention.hpp"
-#include "pgstrata/util/error.hpp"
 
 #include <optional>
 #include <string>
@@ -21,9 +20,6 @@ struct ExpireCatalog {
     std::vector<DeadBackup> dead;    // ascending by label
     std::vector<std::string> labels; // all that were there
 };
-
-// Whether an error is about one object, and not about the store.
-bool is_of_one_object(const Error& error);
 
 // Throws when anything but single summaries cannot be read, and Error(format) when backups are of
 // another cluster than the archive they point to.

@@ -2,6 +2,7 @@
 #include "engine/verify_pack.hpp"
 
 #include "pgstrata/repository/file_pages.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 
 #include <algorithm>
@@ -23,6 +24,27 @@ bool fits(const Extent& where, codec::FramePlace place, std::size_t raw_size)
 {
     return where.offset == place.offset && where.length == place.length &&
            std::uint64_t{where.position} + where.size <= raw_size;
+}
+
+// Walks over all frames, which check their tags. False when one of `wanted` (ascending by offset)
+// is not there.
+bool has_all(codec::ObjectReader& reader,
+             const std::vector<Extent>& wanted,
+             const BytesRead& bytes_read)
+{
+    auto next = wanted.begin();
+    for (std::uint32_t raw_size = 0; reader.check_next(raw_size);) {
+        check_cancelled();
+        const codec::FramePlace place = reader.place();
+        bytes_read(place.length);
+        for (; next != wanted.end() && next->offset <= place.offset; ++next) {
+            if (!fits(*next, place, raw_size)) {
+                return false;
+            }
+        }
+    }
+    bytes_read(reader.place().length);
+    return next == wanted.end();
 }
 
 // What a stretch of a frame's raw bytes must be: pages with hashes, or a piece of a file.
@@ -99,7 +121,7 @@ public:
                 check_cancelled();
             }
         } catch (const Error& error) {
-            if (!is_damage(error.code())) {
+            if (!repository::is_damage(error.code())) {
                 throw;
             }
             // Its header: nothing in it can be opened.
@@ -122,7 +144,7 @@ private:
             }
             return is_frame;
         } catch (const Error& error) {
-            if (!is_damage(error.code())) {
+            if (!repository::is_damage(error.code())) {
                 throw;
             }
             return pass_over(reader, error.what());
@@ -249,18 +271,6 @@ private:
 
 } // namespace
 
-bool is_damage(ErrorCode code) noexcept
-{
-    return code == ErrorCode::checksum || code == ErrorCode::crypto || code == ErrorCode::format ||
-           code == ErrorCode::version_not_supported || code == ErrorCode::file_invalid ||
-           code == ErrorCode::archive_mismatch;
-}
-
-bool is_of_object(ErrorCode code) noexcept
-{
-    return is_damage(code) || code == ErrorCode::file_missing || code == ErrorCode::file_read;
-}
-
 std::map<repository::PackName, std::uint64_t>
 list_packs(const repository::Repository& repository,
            const std::string& stanza,
@@ -306,7 +316,7 @@ std::vector<DamagedPlace> PackChecker::check(std::uint32_t pack)
             run.add_pages(read.at(0), pack);
         } catch (const Error& error) {
             // It was readable a moment ago; a pack that is gone since is found when its turn comes.
-            if (!is_damage(error.code()) && error.code() != ErrorCode::file_missing) {
+            if (!repository::is_damage(error.code()) && error.code() != ErrorCode::file_missing) {
                 throw;
             }
         }
@@ -314,7 +324,6 @@ std::vector<DamagedPlace> PackChecker::check(std::uint32_t pack)
     return run.read(ReadAheadSource(*source, window_), path, bytes_read_);
 }
 
-// NOLINTNEXTLINE(readability-function-size)
 bool PackChecker::is_sound(std::uint32_t pack)
 {
     const repository::PackInfo& info = claims_.packs[pack];
@@ -325,28 +334,16 @@ bool PackChecker::is_sound(std::uint32_t pack)
     }
     std::vector<Extent> wanted = claims_.of_pack[pack].places;
     std::ranges::sort(wanted, {}, &Extent::offset);
-    auto next = wanted.begin();
     try {
         const ReadAheadSource ahead(*source, window_);
         codec::ObjectReader reader(ahead, {codec::ObjectKind::pack, path}, repository_.cipher());
-        for (std::uint32_t raw_size = 0; reader.check_next(raw_size);) {
-            check_cancelled();
-            const codec::FramePlace place = reader.place();
-            bytes_read_(place.length);
-            for (; next != wanted.end() && next->offset <= place.offset; ++next) {
-                if (!fits(*next, place, raw_size)) {
-                    return false;
-                }
-            }
-        }
-        bytes_read_(reader.place().length);
+        return has_all(reader, wanted, bytes_read_);
     } catch (const Error& error) {
-        if (!is_damage(error.code())) {
+        if (!repository::is_damage(error.code())) {
             throw;
         }
         return false;
     }
-    return next == wanted.end();
 }
 
 std::vector<DamagedPlace> PackChecker::check_scattered(const ScatteredFile& file)
@@ -362,7 +359,7 @@ std::vector<DamagedPlace> PackChecker::check_scattered(const ScatteredFile& file
         try {
             digest.update(maps_.read(extent));
         } catch (const Error& error) {
-            if (!is_damage(error.code()) && error.code() != ErrorCode::file_missing) {
+            if (!repository::is_damage(error.code()) && error.code() != ErrorCode::file_missing) {
                 throw;
             }
             return {}; // the pack's own check says so

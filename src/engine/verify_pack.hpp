@@ -52,9 +52,4 @@ list_packs(const repository::Repository& repository,
            const std::string& stanza,
            const std::vector<repository::PackInfo>& packs);
 
-// Whether an error says that bytes in the repository are wrong, and not that they cannot be had.
-bool is_damage(ErrorCode code) noexcept;
-// The same, or that one object is gone or cannot be read: everything but a store that is away.
-bool is_of_object(ErrorCode code) noexcept;
-
 } // namespace pgstrata::engine

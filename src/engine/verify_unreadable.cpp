@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_unreadable.hpp"
 
-#include "engine/verify_pack.hpp"
-
 #include "pgstrata/repository/layout.hpp"
+#include "pgstrata/repository/object_error.hpp"
 
 #include <fmt/format.h>
 
@@ -50,7 +49,7 @@ bool is_one_unreadable(const repository::Repository& repository, const Error& er
 
 void rethrow_unless_of_object(const repository::Repository& repository, const Error& error)
 {
-    if (!is_of_object(error.code()) && !is_one_unreadable(repository, error)) {
+    if (!repository::is_of_object(error.code()) && !is_one_unreadable(repository, error)) {
         throw Error(error);
     }
 }

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/wal_window.hpp"
 
-#include "engine/verify_pack.hpp"
-
 #include "pgstrata/postgres/wal_record.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include <algorithm>
@@ -133,7 +132,8 @@ repository::TimelineTree read_sound_timelines(const repository::Repository& repo
                 tree.emplace(timeline, std::move(*history));
             }
         } catch (const Error& error) {
-            if (!is_of_object(error.code()) && error.code() != ErrorCode::archive_duplicate) {
+            if (!repository::is_of_object(error.code()) &&
+                error.code() != ErrorCode::archive_duplicate) {
                 throw;
             }
             damaged.emplace(timeline, error);

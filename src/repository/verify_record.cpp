@@ -7,6 +7,7 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/document.hpp"
 #include "pgstrata/repository/layout.hpp"
+#include "pgstrata/repository/object_error.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -259,25 +260,6 @@ bool is_wal_read_after(const std::vector<VerifyRecord>& records,
     });
 }
 
-// What is wrong with one object, and not with the store.
-bool is_of_one_object(const Error& error)
-{
-    switch (error.code()) {
-        using enum ErrorCode;
-    case checksum:
-    case crypto:
-    case file_missing: // a later run has removed it
-    case file_open:
-    case file_read:
-    case format:
-    case json_format:
-    case version_not_supported:
-        return true;
-    default:
-        return false;
-    }
-}
-
 } // namespace
 
 std::string_view depth_name(VerifyDepth depth) noexcept
@@ -324,7 +306,7 @@ std::vector<VerifyRecord> read_verify_records(const Repository& repository, std:
             records.push_back(from_json(repository.read_document(path), path));
             records.back().number = number;
         } catch (const Error& error) {
-            if (!is_of_one_object(error)) {
+            if (!is_unusable(error.code())) {
                 throw;
             }
             log::warn("a record of verify is passed over, damage that it told of is not known any "
