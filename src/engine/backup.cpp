@@ -58,7 +58,6 @@ public:
         wait_for_lock(options_.lock_wait_milliseconds, kLeasePause, [&] {
             choose_prior_backup();
             claim_label();
-            check_stanza();
         });
         check_prior();
         start();
@@ -155,25 +154,20 @@ private:
 
     void claim_label()
     {
-        claim_.emplace(
+        auto claim = std::make_unique<BackupClaim>(
             repository_, options_.stanza, journal_header(), options_.can_resume, options_.workers);
+        check_stanza();
+        claim_ = std::move(claim);
         header().label = claim_->label();
     }
 
     // What is begun while the stanza is deleted would be lost with it.
-    void check_stanza()
+    void check_stanza() const
     {
-        try {
-            check_not_being_deleted(repository_, options_.stanza);
-            if (!repository_.storage().info(
-                    repository::cluster_path(options_.stanza, cluster_.id))) {
-                raise(ErrorCode::file_missing,
-                      "stanza '{}' was deleted at this moment",
-                      options_.stanza);
-            }
-        } catch (const Error&) {
-            claim_.reset();
-            throw;
+        check_not_being_deleted(repository_, options_.stanza);
+        if (!repository_.storage().info(repository::cluster_path(options_.stanza, cluster_.id))) {
+            raise(
+                ErrorCode::file_missing, "stanza '{}' was deleted at this moment", options_.stanza);
         }
     }
 
@@ -459,7 +453,7 @@ private:
     Manifest manifest_;
     std::unique_ptr<repository::ManifestReader> prior_; // null for a full
     KnownChanges changes_;
-    std::optional<BackupClaim> claim_;
+    std::unique_ptr<BackupClaim> claim_;
     std::optional<repository::PackSet> packs_;
     std::optional<AddedFiles> added_;
     std::uint64_t read_bytes_ = 0;
