@@ -233,31 +233,56 @@ bool is_after(const VerifyRecord& later, const VerifyRecord& earlier)
     return later.number > earlier.number && later.start >= std::max(earlier.start, earlier.stop);
 }
 
-// Whether the run has read all of a WAL file, wherever it is, and would name it.
+bool is_over_all_backups(const VerifyRecord& record)
+{
+    return record.depth == VerifyDepth::full && record.set.empty();
+}
+
+bool has_read(const VerifyRecord& record, const PackName& pack)
+{
+    return record.packs.contains(pack);
+}
+
+// A WAL file, wherever it is, and would name it.
 bool has_read(const VerifyRecord& record, std::string_view path)
 {
-    return record.depth == VerifyDepth::full && record.set.empty() &&
-           record.wal.size() < kMostWal && is_in_share(record.from, record.to, path);
+    return is_over_all_backups(record) && record.wal.size() < kMostWal &&
+           is_in_share(record.from, record.to, path);
 }
 
-// Whether a run after that of `record` has read the pack.
+// Whether a run after that of `record` has read the pack or WAL file. Asked of what is damaged, and
+// of what else a record names only until the first that it has read last.
+template <typename Object>
 bool is_read_after(const std::vector<VerifyRecord>& records,
                    const VerifyRecord& record,
-                   const PackName& pack)
+                   const Object& object)
 {
     return std::ranges::any_of(records, [&](const VerifyRecord& other) {
-        return is_after(other, record) && other.packs.contains(pack);
+        return is_after(other, record) && has_read(other, object);
     });
 }
 
-// The same of a WAL file.
-bool is_wal_read_after(const std::vector<VerifyRecord>& records,
-                       const VerifyRecord& record,
-                       std::string_view path)
+// Of those that cannot be read: what a run over everything has said since.
+std::vector<std::string> replaced_records(const Repository& repository,
+                                          std::string_view stanza,
+                                          const std::vector<VerifyRecord>& records)
 {
-    return std::ranges::any_of(records, [&](const VerifyRecord& other) {
-        return is_after(other, record) && has_read(other, path);
+    std::vector<std::string> paths;
+    repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
+        const auto number = parse_note_name(entry.name);
+        if (!number ||
+            std::ranges::find(records, *number, &VerifyRecord::number) != records.end()) {
+            return;
+        }
+        const auto replaces = [&](const VerifyRecord& record) {
+            return record.number > *number && is_over_all_backups(record) &&
+                   record.from == record.to && record.start >= entry.mtime;
+        };
+        if (std::ranges::any_of(records, replaces)) {
+            paths.push_back(verify_path(stanza, *number));
+        }
     });
+    return paths;
 }
 
 } // namespace
@@ -336,7 +361,7 @@ std::map<std::string, DamagedWal> known_damaged_wal(const std::vector<VerifyReco
     std::map<std::string, DamagedWal> known;
     for (const VerifyRecord& record : records) {
         for (const auto& [path, problem] : record.wal) {
-            if (!is_wal_read_after(records, record, path)) {
+            if (!is_read_after(records, record, path)) {
                 known.try_emplace(path, DamagedWal{problem, record.start});
             }
         }
@@ -369,49 +394,28 @@ std::uint64_t next_share(const std::vector<VerifyRecord>& records, VerifyDepth d
 std::vector<unsigned> useless_records(const std::vector<VerifyRecord>& records,
                                       const std::vector<std::string>& labels)
 {
+    const auto key_of = [](const auto& entry) -> const auto&
+    {
+        return entry.first;
+    };
     std::set<VerifyDepth> cursors;
     std::vector<unsigned> useless;
     for (auto record = records.rbegin(); record != records.rend(); ++record) {
-        const auto is_told = [&](const PackName& pack) {
-            return !is_there(pack, labels) || is_read_after(records, *record, pack);
+        const auto is_read_again = [&](const auto& object) {
+            return is_read_after(records, *record, object);
         };
-        const auto is_read_again = [&](const auto& wal) {
-            return is_wal_read_after(records, *record, wal.first);
+        const auto is_told = [&](const PackName& pack) {
+            return !is_there(pack, labels) || is_read_again(pack);
         };
         const bool is_cursor = record->set.empty() && cursors.insert(record->depth).second;
         if (!is_cursor && std::ranges::all_of(record->packs, is_told) &&
-            std::ranges::all_of(record->wal, is_read_again) &&
-            std::ranges::all_of(record->damage.places(),
-                                [&](const auto& place) { return is_told(place.first); })) {
+            std::ranges::all_of(record->damage.places(), is_told, key_of) &&
+            std::ranges::all_of(record->wal, is_read_again, key_of)) {
             useless.push_back(record->number);
         }
     }
     return useless;
 }
-
-namespace {
-
-// Of those that cannot be read: what a run over everything has said since.
-std::vector<std::string> replaced_records(const Repository& repository,
-                                          std::string_view stanza,
-                                          const std::vector<VerifyRecord>& records)
-{
-    std::vector<std::string> paths;
-    repository.storage().list(verify_path(stanza), [&](const storage::EntryInfo& entry) {
-        const auto number = parse_note_name(entry.name);
-        const auto replaces = [&](const VerifyRecord& record) {
-            return record.number > *number && record.depth == VerifyDepth::full &&
-                   record.set.empty() && record.from == record.to && record.start >= entry.mtime;
-        };
-        if (number && std::ranges::find(records, *number, &VerifyRecord::number) == records.end() &&
-            std::ranges::any_of(records, replaces)) {
-            paths.push_back(verify_path(stanza, *number));
-        }
-    });
-    return paths;
-}
-
-} // namespace
 
 void prune_verify_records(const Repository& repository,
                           std::string_view stanza,
