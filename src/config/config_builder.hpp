@@ -36,6 +36,8 @@ private:
     check_dependency(const OptionRow& row, const std::string& name, const Setting& setting) const;
     Value parse(const OptionRow& row, unsigned index, Setting& setting);
     std::string_view allowed_text(const OptionRow& row, unsigned index) const;
+
+    // Whether an option can be what it is set to, and be left out, in option_checks.cpp.
     void check_support();
     void check_support_of(const OptionRow& row, unsigned index, const Value& value) const;
     void note_tuning(const OptionRow& row, unsigned index, const Value& value);

@@ -41,6 +41,19 @@ bool has_part(std::string_view parts, char separator, std::string_view wanted) n
     return false;
 }
 
+std::string list_words(std::string_view words)
+{
+    std::string text;
+    while (!words.empty()) {
+        const std::string_view word = next_part(words, '|');
+        if (!text.empty()) {
+            text += words.empty() ? " or " : ", ";
+        }
+        text += word;
+    }
+    return text;
+}
+
 std::string shown(std::string_view text)
 {
     std::string quoted(text.substr(0, kShownLength));

@@ -12,6 +12,9 @@ std::string_view trim(std::string_view text) noexcept;
 std::string_view next_part(std::string_view& rest, char separator) noexcept;
 bool has_part(std::string_view parts, char separator, std::string_view wanted) noexcept;
 
+// "a|b|c" as a sentence lists it: "a, b or c".
+std::string list_words(std::string_view words);
+
 // Outside text as a message may quote it: bounded and without control characters.
 std::string shown(std::string_view text);
 
