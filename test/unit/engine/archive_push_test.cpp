@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/hooked_storage.hpp"
 #include "unit/engine/archive_fixture.hpp"
 #include "unit/postgres/wal_builder.hpp"
 
@@ -22,49 +23,19 @@ std::size_t objects_in(const MemoryRepository& memory)
     return ArchiveRun::objects(memory).size();
 }
 
-// Tells of each listing and each new object before it passes them on to `inner`.
-class WatchedStorage final : public storage::Storage {
-public:
-    using Watch = std::function<void(const std::string&)>;
-
-    WatchedStorage(storage::Storage& inner, Watch watch) : inner_(inner), watch_(std::move(watch))
-    {
-    }
-    std::string location() const override { return inner_.location(); }
-    std::optional<storage::EntryInfo> info(std::string_view path) const override
-    {
-        return inner_.info(path);
-    }
-    void list(std::string_view directory, const Visitor& visit) const override
-    {
-        watch_("list");
-        inner_.list(directory, visit);
-    }
-    std::unique_ptr<RandomSource> open(std::string_view path) const override
-    {
-        return inner_.open(path);
-    }
-    std::unique_ptr<storage::PendingFile> create(std::string_view path,
-                                                 storage::WriteMode mode) override
-    {
-        watch_("create");
-        return inner_.create(path, mode);
-    }
-    bool remove(std::string_view path) override { return inner_.remove(path); }
-    bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
-
-private:
-    storage::Storage& inner_;
-    Watch watch_;
-};
-
-// A target behind a storage that is watched.
+// A target that tells of each listing and each new object before it is passed on to `inner`.
 struct WatchedTarget {
-    WatchedTarget(storage::Storage& inner, WatchedStorage::Watch watch)
-        : storage(inner, std::move(watch)), repository(repository::Repository::open(storage, {}))
+    WatchedTarget(storage::Storage& inner, std::function<void(const std::string&)> watch)
+        : storage(inner,
+                  [watch = std::move(watch)](StorageCall call, std::string_view) {
+                      if (call == StorageCall::list || call == StorageCall::create) {
+                          watch(call == StorageCall::list ? "list" : "create");
+                      }
+                  }),
+          repository(repository::Repository::open(storage, {}))
     {
     }
-    WatchedStorage storage;
+    HookedStorage storage;
     std::unique_ptr<repository::Repository> repository;
 };
 

@@ -6,7 +6,6 @@
 #include "pgstrata/repository/notes.hpp"
 
 #include <mutex>
-#include <set>
 
 using namespace pgstrata;
 using namespace pgstrata::engine;
@@ -34,76 +33,27 @@ ExpireOptions options_of(const ExpireFixture& site)
     return options;
 }
 
-// Every backup that is listed has all that it builds on, and its WAL.
-void check_whole(const ExpireFixture& site)
-{
-    std::set<std::string> complete;
-    for (const BackupSummary& backup : list_backups(*site.memory, kStanza)) {
-        complete.insert(backup.label);
-        CAPTURE(backup.label);
-        for (const std::string& label : backup.references) {
-            CHECK(complete.contains(label));
-        }
-        CHECK(site.memory.storage->info(manifest_path(kStanza, backup.label)));
-        CHECK(site.memory.storage->info(pack_path(kStanza, backup.label, 1)));
-        if (backup.start_wal <= "00000001000000000000000C") {
-            CHECK(find_wal(*site.memory, kStanza, backup.archive_id, backup.start_wal).size() == 1);
-            CHECK(find_wal(*site.memory, kStanza, backup.archive_id, backup.stop_wal).size() == 1);
-        }
-    }
-}
-
-// The process that held them is dead, in truth this one.
-void remove_leases(const ExpireFixture& site)
-{
-    for (const std::string& path : site.objects()) {
-        if (parse_lease_name(path.substr(path.rfind('/') + 1))) {
-            site.memory.storage->remove(path);
-        }
-    }
-}
-
 // Notes what is removed one by one and what in one request.
-class NotingStorage final : public storage::Storage {
+class NotingStorage final : public PassingStorage {
 public:
-    explicit NotingStorage(storage::Storage& inner) : inner_(inner) {}
-    std::string location() const override { return inner_.location(); }
-    std::optional<storage::EntryInfo> info(std::string_view path) const override
-    {
-        return inner_.info(path);
-    }
-    void list(std::string_view directory, const Visitor& visit) const override
-    {
-        inner_.list(directory, visit);
-    }
-    std::unique_ptr<RandomSource> open(std::string_view path) const override
-    {
-        return inner_.open(path);
-    }
-    std::unique_ptr<storage::PendingFile> create(std::string_view path,
-                                                 storage::WriteMode mode) override
-    {
-        return inner_.create(path, mode);
-    }
+    explicit NotingStorage(storage::Storage& inner) : PassingStorage(inner) {}
     bool remove(std::string_view path) override
     {
         const std::scoped_lock lock(mutex_);
         alone.emplace_back(path);
-        return inner_.remove(path);
+        return PassingStorage::remove(path);
     }
     void remove_all(std::span<const std::string> paths) override
     {
         const std::scoped_lock lock(mutex_);
         requests.emplace_back(paths.begin(), paths.end());
-        inner_.remove_all(paths);
+        inner().remove_all(paths);
     }
-    bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
 
     std::vector<std::string> alone;
     std::vector<std::vector<std::string>> requests;
 
 private:
-    storage::Storage& inner_;
     std::mutex mutex_; // of what is noted
 };
 
@@ -111,9 +61,7 @@ private:
 
 TEST_CASE("packs and WAL are removed many in one request", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     for (unsigned number = 2; number < 1500; ++number) {
         site.put(pack_path(kStanza, site.builder.label("F1"), number));
     }
@@ -173,8 +121,8 @@ TEST_CASE("an expire that is cut off anywhere leaves whole backups, and the next
             ++failures;
         }
         const bool is_over = plan.count < n;
-        check_whole(*site);
-        remove_leases(*site);
+        site->check_whole();
+        site->remove_leases();
         expire(options_of(*site), *site->memory);
         CHECK(site->objects() == finished);
         if (is_over) {
@@ -187,9 +135,7 @@ TEST_CASE("an expire that is cut off anywhere leaves whole backups, and the next
 TEST_CASE("what a backup on another host may build on stays", "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIFF");
-    site.write(50);
+    ExpireFixture site("FIFF", 50);
     const std::string running = site.builder.label("F1") + "_20300101-000000I";
     site.put(pack_path(kStanza, running, 0));
     site.write_foreign_lease(running, 5);
@@ -243,9 +189,7 @@ TEST_CASE("a pin or life that another host gives a backup at this very moment co
           "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     BackupNote note;
     SECTION("a pin")
     {
@@ -280,9 +224,7 @@ TEST_CASE("a backup that is annotated too late to be left gets back what it buil
           "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIIF");
-    site.write(50);
+    ExpireFixture site("FIIF", 50);
     const std::string pinned = site.builder.label("I1");
     // Its summary went between the last look at its notes and the note.
     InterruptedStorage storage(
@@ -302,9 +244,7 @@ TEST_CASE("a backup that is annotated too late to be left gets back what it buil
 TEST_CASE("a summary that another host removes first is removed", "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     const std::string label = site.builder.label("F1");
     InterruptedStorage storage(*site.memory.storage, backup_path(kStanza, label), [&] {
         site.memory.storage->remove(summary_path(kStanza, label));
@@ -318,9 +258,7 @@ TEST_CASE("a summary that another host removes first is removed", "[engine][expi
 TEST_CASE("of two who remove the same one does it", "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     const std::string label = site.builder.label("F1");
     std::unique_ptr<Lease> other;
     // Once its summary is gone somebody else takes it for an aborted backup.

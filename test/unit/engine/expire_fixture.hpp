@@ -9,8 +9,11 @@
 #include "pgstrata/repository/lease.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/storage/decorators.hpp"
+#include "pgstrata/util/path.hpp"
 
 #include <nlohmann/json.hpp>
+
+#include <set>
 
 namespace pgstrata::test {
 
@@ -19,9 +22,16 @@ namespace pgstrata::test {
 class ExpireFixture {
 public:
     explicit ExpireFixture(const repository::CipherSetting& setting = {}) : memory(setting) {}
+    // With such backups, as CatalogBuilder::add_all() takes them.
+    ExpireFixture(const std::string& backups, unsigned last_segment)
+    {
+        builder.add_all(backups);
+        write(last_segment);
+    }
 
     void write(unsigned last_segment = 40)
     {
+        last_segment_ = segment_name(last_segment);
         for (const repository::ArchiveId id : builder.catalog().archives) {
             write_archive(id, last_segment);
         }
@@ -116,10 +126,45 @@ public:
         return names_in(*memory.storage, repository::backup_path(kStanza, builder.label(name)));
     }
 
+    // Every backup that is listed has all that it builds on, and its WAL as far as there is any.
+    void check_whole() const
+    {
+        std::set<std::string> complete;
+        for (const auto& backup : repository::list_backups(*memory, kStanza)) {
+            complete.insert(backup.label);
+            CAPTURE(backup.label);
+            for (const std::string& label : backup.references) {
+                CHECK(complete.contains(label));
+            }
+            CHECK(memory.storage->info(repository::manifest_path(kStanza, backup.label)));
+            CHECK(memory.storage->info(repository::pack_path(kStanza, backup.label, 1)));
+            for (const std::string& name : {backup.start_wal, backup.stop_wal}) {
+                CHECK(
+                    (name > last_segment_ ||
+                     repository::find_wal(*memory, kStanza, backup.archive_id, name).size() == 1));
+            }
+        }
+    }
+
+    // As if the processes that held them were dead, in truth this one; not of the backup `spared`.
+    void remove_leases(const std::string& spared = {}) const
+    {
+        for (const std::string& path : objects()) {
+            const bool is_spared = !spared.empty() && path.find(spared) != std::string::npos;
+            if (repository::parse_lease_name(file_name(path)) && !is_spared) {
+                memory.storage->remove(path);
+            }
+        }
+    }
+
     CatalogBuilder builder;
     MemoryRepository memory;
 
 private:
+    static std::string segment_name(unsigned number)
+    {
+        return fmt::format("0000000100000000{:08X}", number);
+    }
     static std::uint64_t system_identifier(repository::ArchiveId id) { return 1000 + id.number; }
 
     void write_archive(repository::ArchiveId id, unsigned last_segment) const
@@ -130,17 +175,11 @@ private:
         cluster.wal_segment_size = 16U << 20U;
         repository::write_cluster(*memory, kStanza, cluster);
         for (unsigned number = 1; number <= last_segment; ++number) {
-            write_wal(id, fmt::format("0000000100000000{:08X}", number));
+            write_wal(id, segment_name(number));
         }
     }
-};
 
-inline repository::RetentionPolicy keep_fulls(std::uint64_t count)
-{
-    repository::RetentionPolicy policy;
-    policy.full = count;
-    policy.archive = count;
-    return policy;
-}
+    std::string last_segment_;
+};
 
 } // namespace pgstrata::test

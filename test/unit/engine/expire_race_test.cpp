@@ -9,7 +9,6 @@
 #include "pgstrata/util/cancel.hpp"
 
 #include <csignal>
-#include <set>
 #include <thread>
 
 // Expire beside others at work on the same backups, and cut off while they are.
@@ -22,6 +21,11 @@ using namespace pgstrata::repository;
 namespace {
 
 constexpr auto kStartsInTheArchive = "000000010000000000000028";
+
+std::string incr_on_first(const ExpireFixture& site)
+{
+    return site.builder.label("F1") + "_20261230-010000I";
+}
 
 BackupSummary summary_of(const ExpireFixture& site, const std::string& label)
 {
@@ -41,7 +45,7 @@ BackupSummary summary_of(const ExpireFixture& site, const std::string& label)
 void make_backup_on_first(const ExpireFixture& site, const Repository& repository, bool is_aborted)
 {
     const std::string prior = summary_path(kStanza, site.builder.label("F1"));
-    const std::string label = site.builder.label("F1") + "_20261230-010000I";
+    const std::string label = incr_on_first(site);
     const auto put = [&](const std::string& path) {
         storage::write_file(repository.storage(), path, as_bytes("x"));
     };
@@ -62,22 +66,6 @@ void make_backup_on_first(const ExpireFixture& site, const Repository& repositor
     }
     write_summary(repository, kStanza, summary_of(site, label));
     lease->release();
-}
-
-// Every backup that is listed has all that it builds on, and its WAL.
-void check_whole(const ExpireFixture& site)
-{
-    std::set<std::string> complete;
-    for (const BackupSummary& backup : list_backups(*site.memory, kStanza)) {
-        complete.insert(backup.label);
-        CAPTURE(backup.label);
-        for (const std::string& label : backup.references) {
-            CHECK(complete.contains(label));
-        }
-        CHECK(site.memory.storage->info(manifest_path(kStanza, backup.label)));
-        CHECK(site.memory.storage->info(pack_path(kStanza, backup.label, 1)));
-        CHECK(find_wal(*site.memory, kStanza, backup.archive_id, backup.start_wal).size() == 1);
-    }
 }
 
 bool is_listed(const ExpireFixture& site, const std::string& name)
@@ -154,9 +142,7 @@ TEST_CASE("two hosts that expire at once while a third begins a backup come to o
     unsigned removed = 0;
     for (unsigned seed = 1; seed <= 100; ++seed) {
         CAPTURE(seed, is_aborted);
-        ExpireFixture site;
-        site.builder.add_all("FIF");
-        site.write(40);
+        ExpireFixture site("FIF", 40);
         const auto expire_all = [&](const Repository& repository) {
             expire(site.options(keep_fulls(1)), repository);
         };
@@ -167,7 +153,7 @@ TEST_CASE("two hosts that expire at once while a third begins a backup come to o
 
         CHECK(actors.violations == std::vector<std::string>());
         CHECK(actors.failures == std::vector<std::string>());
-        check_whole(site);
+        site.check_whole();
         const std::size_t complete = list_backups(*site.memory, kStanza).size();
         made += complete >= 3 ? 1 : 0;
         removed += complete == 1 ? 1 : 0;
@@ -190,10 +176,8 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
     const std::uint64_t first = GENERATE(as<std::uint64_t>(), 1, 101);
     for (std::uint64_t n = first; n < first + 100; ++n) {
         CAPTURE(n, is_signal, prior);
-        ExpireFixture site;
-        site.builder.add_all("FIF");
-        site.write(40);
-        const std::string running = site.builder.label("F1") + "_20261230-010000I";
+        ExpireFixture site("FIF", 40);
+        const std::string running = incr_on_first(site);
         bool has_begun = false;
         InterruptedStorage inner(
             *site.memory.storage, backup_path(kStanza, site.builder.label(prior)), [&] {
@@ -219,16 +203,10 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
         }
         set_pending_signal(0);
         if (is_signal) {
-            check_whole(site);
+            site.check_whole();
             CHECK((is_listed(site, prior) || !has_begun));
         }
-        // Of those who died.
-        for (const std::string& path : site.objects()) {
-            if (parse_lease_name(path.substr(path.rfind('/') + 1)) &&
-                path.find(running) == std::string::npos) {
-                site.memory.storage->remove(path);
-            }
-        }
+        site.remove_leases(running);
         expire(site.options(keep_fulls(1)), *site.memory);
         if (has_begun) {
             REQUIRE(is_listed(site, prior));
@@ -237,7 +215,7 @@ TEST_CASE("an expire that ends anywhere gives back what another host has begun t
             write_summary(*site.memory, kStanza, summary_of(site, running));
             CHECK(list_history(*site.memory, kStanza).size() <= 1);
         }
-        check_whole(site);
+        site.check_whole();
         CHECK(is_listed(site, "F2"));
     }
 }
@@ -246,10 +224,8 @@ TEST_CASE("a set that is being made, or that another host builds on, is not remo
           "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIFF");
-    site.write(50);
-    const std::string running = site.builder.label("F1") + "_20261230-010000I";
+    ExpireFixture site("FIFF", 50);
+    const std::string running = incr_on_first(site);
     site.put(pack_path(kStanza, running, 0));
     site.write_foreign_lease(running, 5);
     const auto before = site.objects();
@@ -281,10 +257,8 @@ TEST_CASE("a set that another host begins to build on at this moment is given ba
           "[engine][expire][bug-28]")
 {
     const WarningLog log;
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
-    const std::string running = site.builder.label("F1") + "_20261230-010000I";
+    ExpireFixture site("FIF", 40);
+    const std::string running = incr_on_first(site);
     InterruptedStorage storage(*site.memory.storage,
                                backup_path(kStanza, site.builder.label("F1")),
                                [&] { site.write_foreign_lease(running, 5); });

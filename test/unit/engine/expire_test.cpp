@@ -77,9 +77,7 @@ TEST_CASE("a dry run says the same and changes nothing", "[engine][expire]")
 
 TEST_CASE("the WAL that older backups need stays between what goes", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FFF");
-    site.write(40);
+    ExpireFixture site("FFF", 40);
     RetentionPolicy policy;
     policy.archive = 1;
     expire(site.options(policy), *site.memory);
@@ -161,9 +159,7 @@ TEST_CASE("a new repository keeps its WAL until it has its backups", "[engine][e
 
 TEST_CASE("WAL that was stored within the window is kept", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     RetentionPolicy policy = keep_fulls(1);
     policy.pitr = 60;
     expire(site.options(policy), *site.memory);
@@ -173,9 +169,7 @@ TEST_CASE("WAL that was stored within the window is kept", "[engine][expire]")
 
 TEST_CASE("a backup that cannot be read keeps its family, and is told of", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIFIF");
-    site.write(60);
+    ExpireFixture site("FIFIF", 60);
     site.memory.flip(summary_path(kStanza, site.builder.label("I1")), 20);
     const WarningLog log;
     expire(site.options(keep_fulls(1)), *site.memory);
@@ -187,9 +181,7 @@ TEST_CASE("a backup that cannot be read keeps its family, and is told of", "[eng
 
 TEST_CASE("a note that cannot be read may be a pin", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     site.put(note_path(kStanza, site.builder.label("F1"), 1));
     const WarningLog log;
     expire(site.options(keep_fulls(1)), *site.memory);
@@ -198,9 +190,7 @@ TEST_CASE("a note that cannot be read may be a pin", "[engine][expire]")
 
 TEST_CASE("backups and archive of different clusters are not touched", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     BackupSummary stray = site.builder.at("F1");
     stray.label = "20200101-000000F";
     stray.system_identifier = 77;
@@ -213,9 +203,7 @@ TEST_CASE("backups and archive of different clusters are not touched", "[engine]
 
 TEST_CASE("a set is removed on request, and that the newest goes is told", "[engine][expire]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(50);
+    ExpireFixture site("FIF", 50);
     ExpireOptions options = site.options(keep_fulls(9));
     options.request.set = site.builder.label("F2");
     const WarningLog log;
@@ -227,9 +215,7 @@ TEST_CASE("a set is removed on request, and that the newest goes is told", "[eng
 
 TEST_CASE("what aborted backups have left is removed", "[engine][expire][bug-31]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     const std::string old = "20200101-000000F";
     const std::string newest = "20300101-000000F";
     for (const auto& label : {old, newest}) {
@@ -275,9 +261,7 @@ TEST_CASE("what aborted backups have left is removed", "[engine][expire][bug-31]
 
 TEST_CASE("what a complete backup builds on is not taken for garbage", "[engine][expire][bug-32]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     // As a removal that was cut off leaves them.
     for (const auto* name : {"F1", "F2"}) {
         write_history(*site.memory, kStanza, site.builder.at(name));
@@ -312,9 +296,7 @@ TEST_CASE("what a complete backup builds on is not taken for garbage", "[engine]
 TEST_CASE("a backup that has lost its summary keeps its family and WAL, and is told of",
           "[engine][expire][bug-32]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     const std::string label = site.builder.label("F1");
     site.memory.storage->remove(summary_path(kStanza, label));
     const WarningLog log;
@@ -336,9 +318,7 @@ TEST_CASE("a backup without a readable summary goes on request for good",
     const bool is_lost = GENERATE(true, false);
     std::uint64_t failures = 0;
     for (std::uint64_t n = 1;; ++n) {
-        ExpireFixture site;
-        site.builder.add_all("FIF");
-        site.write(40);
+        ExpireFixture site("FIF", 40);
         const std::string summary = summary_path(kStanza, site.builder.label("F1"));
         if (is_lost) {
             site.memory.storage->remove(summary);
@@ -414,9 +394,7 @@ TEST_CASE("records of removed backups go when they are old, those of others stay
 
 TEST_CASE("a listing that fails removes nothing", "[engine][expire][bug-33]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FIF");
-    site.write(40);
+    ExpireFixture site("FIF", 40);
     const std::string label = site.builder.label("I1");
     const std::string path = GENERATE_COPY(archive_path(kStanza),
                                            backup_path(kStanza),
@@ -435,9 +413,7 @@ TEST_CASE("a listing that fails removes nothing", "[engine][expire][bug-33]")
 
 TEST_CASE("WAL that cannot be listed stays", "[engine][expire][bug-33]")
 {
-    ExpireFixture site;
-    site.builder.add_all("FF");
-    site.write(30);
+    ExpireFixture site("FF", 30);
     const std::string archive = archive_path(kStanza, kFirst);
     const std::string path =
         GENERATE_COPY(as<std::string>{}, archive, archive + "/0000000100000000");

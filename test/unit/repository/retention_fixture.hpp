@@ -149,4 +149,13 @@ inline std::string kept_segments(const repository::ArchivePlan& plan,
     return text;
 }
 
+// As it is when only repo-retention-full is set.
+inline repository::RetentionPolicy keep_fulls(std::uint64_t count)
+{
+    repository::RetentionPolicy policy;
+    policy.full = count;
+    policy.archive = count;
+    return policy;
+}
+
 } // namespace pgstrata::test

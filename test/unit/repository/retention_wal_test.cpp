@@ -11,15 +11,6 @@ using namespace pgstrata::test;
 
 namespace {
 
-// As it is when only repo-retention-full is set.
-RetentionPolicy by_count(std::uint64_t full)
-{
-    RetentionPolicy policy;
-    policy.full = full;
-    policy.archive = full;
-    return policy;
-}
-
 RetentionPolicy with_archive(std::uint64_t count, BackupType type = BackupType::full)
 {
     RetentionPolicy policy;
@@ -71,8 +62,8 @@ TEST_CASE("the WAL of removed backups goes", "[retention][wal]")
 {
     CatalogBuilder builder;
     builder.add_all("FDFDF");
-    CHECK(kept_segments(plan_last(builder, by_count(2))) == "31-");
-    CHECK(kept_segments(plan_last(builder, by_count(1))) == "51-");
+    CHECK(kept_segments(plan_last(builder, keep_fulls(2))) == "31-");
+    CHECK(kept_segments(plan_last(builder, keep_fulls(1))) == "51-");
 }
 
 TEST_CASE("no WAL goes while there are fewer backups than are to have it",
@@ -81,13 +72,13 @@ TEST_CASE("no WAL goes while there are fewer backups than are to have it",
     CatalogBuilder builder;
     SECTION("none in a new repository")
     {
-        CHECK(plan_last(builder, by_count(1)).hold == WalHold::too_few);
+        CHECK(plan_last(builder, keep_fulls(1)).hold == WalHold::too_few);
     }
     SECTION("too few")
     {
         builder.add_all("FF");
-        CHECK(plan_last(builder, by_count(3)).hold == WalHold::too_few);
-        CHECK(plan_last(builder, by_count(2)).hold == WalHold::none);
+        CHECK(plan_last(builder, keep_fulls(3)).hold == WalHold::too_few);
+        CHECK(plan_last(builder, keep_fulls(2)).hold == WalHold::none);
     }
     SECTION("too few of the type that counts")
     {
@@ -145,7 +136,7 @@ TEST_CASE("every generation keeps the WAL of its own backups", "[retention][wal]
     }
     SECTION("a generation without backups goes whole, but for the current one")
     {
-        const auto plans = archives(by_count(1));
+        const auto plans = archives(keep_fulls(1));
         CHECK(plans.at(0).is_dropped);
         CHECK(kept_segments(plans.at(1)) == "11-");
         CHECK_FALSE(plans.at(2).is_dropped);
@@ -153,7 +144,7 @@ TEST_CASE("every generation keeps the WAL of its own backups", "[retention][wal]
     SECTION("not while a backup cannot be read")
     {
         builder.damage("F2");
-        const auto plans = archives(by_count(1));
+        const auto plans = archives(keep_fulls(1));
         CHECK(plans.at(0).hold == WalHold::unreadable);
         CHECK(plans.at(1).hold == WalHold::unreadable);
     }
@@ -178,7 +169,7 @@ TEST_CASE("WAL of later timelines is kept, and that of earlier ones for the back
     CHECK(is_history_kept(plan, 4));
     SECTION("history files go with the backups of their timelines")
     {
-        const ArchivePlan less = plan_last(builder, by_count(1));
+        const ArchivePlan less = plan_last(builder, keep_fulls(1));
         CHECK_FALSE(is_history_kept(less, 2));
         CHECK(is_history_kept(less, 3));
     }
@@ -228,7 +219,7 @@ TEST_CASE("the WAL of pinned backups is kept", "[retention][wal][bug-29][bug-34]
     CatalogBuilder builder;
     builder.add_all("FIIFF");
     builder.at("I1").is_pinned = true;
-    CHECK(kept_segments(plan_last(builder, by_count(1))) == "11-12 21-22 51-");
+    CHECK(kept_segments(plan_last(builder, keep_fulls(1))) == "11-12 21-22 51-");
 }
 
 TEST_CASE("our own rules keep WAL from the oldest backup on", "[retention][wal]")
@@ -249,7 +240,7 @@ TEST_CASE("our own rules keep WAL from the oldest backup on", "[retention][wal]"
     }
     SECTION("where fewer backups are counted than there should be")
     {
-        policy = by_count(9);
+        policy = keep_fulls(9);
         policy.keep = KeepCounts{.daily = 3};
         CHECK(kept_segments(plan_last(builder, policy)) == "11-");
     }
@@ -265,7 +256,7 @@ TEST_CASE("any moment of the window can be restored", "[retention][wal]")
 {
     CatalogBuilder builder;
     builder.add_all("FFFF"); // four days ago, three...
-    RetentionPolicy policy = by_count(1);
+    RetentionPolicy policy = keep_fulls(1);
     policy.pitr = 2 * kDay;
     const ArchivePlan plan = plan_last(builder, policy);
     CHECK(kept_segments(plan) == "21-");
@@ -373,8 +364,8 @@ TEST_CASE("what goes before a segment leaves nothing that looks like a gap",
     const RetentionPolicy policy = GENERATE(RetentionPolicy(),
                                             with_archive(1, BackupType::full),
                                             with_archive(2, BackupType::diff),
-                                            by_count(1),
-                                            by_count(2));
+                                            keep_fulls(1),
+                                            keep_fulls(2));
     for (unsigned limit = 1; limit <= 70; ++limit) {
         CAPTURE(limit);
         const RetentionPlan plan =
