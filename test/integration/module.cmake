@@ -45,6 +45,7 @@ add_executable(integration
   support/data_directory_comparison.cpp
   support/process.cpp
   support/site.cpp
+  support/s3_server.cpp
   support/swift.cpp
   support/tester.cpp)
 target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${XXHASH_INCLUDE}")

@@ -266,8 +266,8 @@ TEST_CASE("credentials that run out are asked for again in the middle of a comma
     // They are renewed five minutes before they end, so these last for a second.
     write_file(program,
                "#!/bin/sh\necho call >>" + calls +
-                   "\nprintf '{\"Version\": 1, \"AccessKeyId\": \"" + Swift::kAccessKey +
-                   "\", \"SecretAccessKey\": \"" + Swift::kSecretKey +
+                   "\nprintf '{\"Version\": 1, \"AccessKeyId\": \"" + swift->access_key +
+                   "\", \"SecretAccessKey\": \"" + swift->secret_key +
                    "\", \"Expiration\": \"%s\"}' \"$(date -u -d '+301 seconds' "
                    "+%Y-%m-%dT%H:%M:%SZ)\"\n");
     fs::permissions(program, fs::perms(0700));

@@ -12,6 +12,29 @@ namespace {
 
 constexpr const char* kCanary = "canary-of-a-secret";
 
+// Returns the label of the backup; there is a table that only the archive has.
+std::string back_up_and_go_on(Site& site)
+{
+    site.cluster().load_pgbench(1);
+    site.must({"check"});
+    std::string label = site.backup();
+    site.cluster().sql("create table after_backup as select 42 as answer");
+    site.cluster().archive_current_segment();
+    return label;
+}
+
+void check_restored(Site& site)
+{
+    const std::string accounts = "select count(*), sum(aid) from pgbench_accounts";
+    const std::string rows = site.cluster().sql(accounts);
+    site.cluster().stop();
+    Cluster restored = site.restore({});
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql(accounts) == rows);
+    CHECK(restored.sql("select answer from after_backup") == "42");
+}
+
 } // namespace
 
 TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "[s3]")
@@ -23,14 +46,9 @@ TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "
     const bool is_tls = GENERATE(false, true);
     const std::string cipher = GENERATE("", "aes-256-gcm");
     CAPTURE(is_tls, cipher);
-    Site site({.cipher = cipher, .settings = swift->repository(1, is_tls)});
-    Cluster& cluster = site.cluster();
-    cluster.load_pgbench(1);
-
-    site.must({"check"});
-    const std::string label = site.backup();
-    cluster.sql("create table after_backup as select 42 as answer");
-    cluster.archive_current_segment();
+    Site site({.cipher = cipher,
+               .settings = is_tls ? swift->repository_with_tls(1) : swift->repository(1)});
+    const std::string label = back_up_and_go_on(site);
 
     const auto info = site.info();
     CHECK(info.at("status").at("code") == 0);
@@ -38,13 +56,7 @@ TEST_CASE("a cluster is archived to, backed up to and restored from a bucket", "
     CHECK(info.at("backup").at(0).at("label") == label);
     CHECK(site.must({"repo-ls", "backup/main"}).out.find(label) != std::string::npos);
 
-    const std::string rows = cluster.sql("select count(*), sum(aid) from pgbench_accounts");
-    cluster.stop();
-    Cluster restored = site.restore({});
-    restored.start();
-    restored.wait_until_promoted();
-    CHECK(restored.sql("select count(*), sum(aid) from pgbench_accounts") == rows);
-    CHECK(restored.sql("select answer from after_backup") == "42");
+    check_restored(site);
 }
 
 TEST_CASE("a cluster is backed up to and restored from the gateway of Ceph", "[s3][rgw]")
@@ -54,21 +66,9 @@ TEST_CASE("a cluster is backed up to and restored from the gateway of Ceph", "[s
         return;
     }
     Site site({.cipher = "aes-256-gcm", .settings = ceph->repository(1)});
-    Cluster& cluster = site.cluster();
-    cluster.load_pgbench(1);
-    site.must({"check"});
-    site.backup();
-    cluster.sql("create table after_backup as select 42 as answer");
-    cluster.archive_current_segment();
+    back_up_and_go_on(site);
     site.must({"verify"});
-
-    const std::string rows = cluster.sql("select count(*), sum(aid) from pgbench_accounts");
-    cluster.stop();
-    Cluster restored = site.restore({});
-    restored.start();
-    restored.wait_until_promoted();
-    CHECK(restored.sql("select count(*), sum(aid) from pgbench_accounts") == rows);
-    CHECK(restored.sql("select answer from after_backup") == "42");
+    check_restored(site);
 }
 
 TEST_CASE("what a bucket refuses ends a command with a status, a reason and a hint", "[s3][bug-53]")

@@ -1,29 +1,15 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "support/process.hpp"
-#include "support/temporary_directory.hpp"
-
-#include <memory>
-#include <string>
-#include <vector>
-
-namespace pgstrata::storage {
-class Storage;
-struct S3Options;
-} // namespace pgstrata::storage
+#include "support/s3_server.hpp"
 
 namespace pgstrata::test {
 
 // A real S3 server: OpenStack Swift, one for the whole test program, without and with TLS.
-struct Swift {
-    static constexpr const char* kBucket = "test";
-    static constexpr const char* kAccessKey = "test:tester";
+struct Swift : S3Server {
     static constexpr const char* kReaderKey = "test:reader"; // may list and read only
-    static constexpr const char* kSecretKey = "testing-secret";
-    static constexpr const char* kRegion = "us-east-1";
 
-    unsigned port = 0;
+    Swift();
     unsigned tls_port = 0;
     std::string certificate; // its own authority
 
@@ -32,11 +18,8 @@ struct Swift {
     // Started by the first call; nullptr where it is not installed.
     static const Swift* get();
 
-    // Lines of [global] that make its bucket repoN.
-    std::vector<std::string> repository(unsigned index, bool is_tls = false) const;
-    // What is below `root` in its bucket, without TLS.
-    storage::S3Options options(const std::string& root) const;
-    std::unique_ptr<storage::Storage> open(const std::string& root) const;
+    // Lines of [global] that make its bucket repoN, over TLS.
+    std::vector<std::string> repository_with_tls(unsigned index) const;
 };
 
 // One that can be taken down and brought up again with all that it holds. Throws std::runtime_error

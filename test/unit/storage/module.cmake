@@ -3,7 +3,7 @@ pgstrata_unit_test(storage
           http_test.cpp posix_durability_test.cpp posix_test.cpp retry_test.cpp fake_s3.cpp s3_ceph_test.cpp s3_contract_test.cpp
           s3_faults_test.cpp s3_requests_test.cpp s3_xml_test.cpp
           ../../support/http_server.cpp ../../support/process.cpp ../../support/storage_contract.cpp
-          ../../support/swift.cpp ../../support/ceph.cpp
+          ../../support/s3_server.cpp ../../support/swift.cpp ../../support/ceph.cpp
   USES storage)
 # The server in the test process speaks TLS.
 target_link_libraries(unit-storage PRIVATE OpenSSL::SSL)
