@@ -14,47 +14,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-void remove_summaries(const repository::Repository& repository, const std::string& stanza)
-{
-    std::vector<std::string> summaries;
-    for (const std::string& label : repository::list_labels(repository, stanza)) {
-        summaries.push_back(repository::summary_path(stanza, label));
-    }
-    // Those that others build on last.
-    std::ranges::reverse(summaries);
-    repository.storage().remove_all(summaries);
-}
-
-// The archive of a generation without its cluster.json is refused by all who read or write it.
-void remove_clusters(storage::Storage& storage, const std::string& stanza)
-{
-    std::vector<std::string> clusters;
-    storage.list(repository::archive_path(stanza), [&](const storage::EntryInfo& entry) {
-        if (const auto id = repository::parse_archive_id(entry.name)) {
-            clusters.push_back(repository::cluster_path(stanza, *id));
-        }
-    });
-    storage.remove_all(clusters);
-}
-
-// All but what is at `spared`.
-void remove_tree(storage::Storage& storage, const std::string& path, const std::string& spared)
-{
-    check_cancelled();
-    std::vector<std::string> files;
-    std::vector<std::string> directories;
-    storage.list(path, [&](const storage::EntryInfo& entry) {
-        (entry.type == storage::EntryType::directory ? directories : files)
-            .push_back(join_path(path, entry.name));
-    });
-    std::erase(directories, spared);
-    for (const std::string& directory : directories) {
-        remove_tree(storage, directory, spared);
-    }
-    storage.remove_all(files);
-    storage.remove_directory(path);
-}
-
 // A backup that has begun before is seen, and one that begins from now on sees this.
 std::unique_ptr<repository::Lease> claim_stanza(const repository::Repository& repository,
                                                 const std::string& stanza)
@@ -84,22 +43,92 @@ void give_up(const repository::Repository& repository,
     }
 }
 
-void remove_everything(const repository::Repository& repository,
-                       const std::string& stanza,
-                       repository::Lease& claim)
-{
-    storage::Storage& storage = repository.storage();
-    const std::string backups = repository::backup_path(stanza);
-    const std::string spared = repository::backup_path(stanza, kDeletionLabel);
-    check_no_backup_in_progress(repository, stanza, kDeletionLabel);
-    remove_summaries(repository, stanza);
-    remove_clusters(storage, stanza);
-    remove_tree(storage, backups, spared);
-    remove_tree(storage, repository::archive_path(stanza), spared);
-    claim.release();
-    storage.remove_directory(spared);
-    storage.remove_directory(backups);
-}
+class StanzaDeletion {
+public:
+    // All outlive it. `claim` is the lease of the deletion.
+    StanzaDeletion(const repository::Repository& repository,
+                   const std::string& stanza,
+                   repository::Lease& claim)
+        : repository_(repository), stanza_(stanza), claim_(claim),
+          claim_directory_(repository::backup_path(stanza, kDeletionLabel))
+    {
+    }
+
+    void run()
+    {
+        check_no_backup_in_progress(repository_, stanza_, kDeletionLabel);
+        remove_summaries();
+        remove_clusters();
+        remove_tree(repository::backup_path(stanza_));
+        remove_tree(repository::archive_path(stanza_));
+        claim_.release();
+        repository_.storage().remove_directory(claim_directory_);
+        repository_.storage().remove_directory(repository::backup_path(stanza_));
+    }
+
+private:
+    void remove_summaries()
+    {
+        std::vector<std::string> summaries;
+        for (const std::string& label : repository::list_labels(repository_, stanza_)) {
+            summaries.push_back(repository::summary_path(stanza_, label));
+        }
+        // Those that others build on last.
+        std::ranges::reverse(summaries);
+        remove(summaries);
+    }
+
+    // The archive of a generation without its cluster.json is refused by all who read or write it.
+    void remove_clusters()
+    {
+        std::vector<std::string> clusters;
+        for (const auto& id : repository::list_archive_ids(repository_, stanza_)) {
+            clusters.push_back(repository::cluster_path(stanza_, id));
+        }
+        remove(clusters);
+    }
+
+    // All but the lease.
+    void remove_tree(const std::string& path)
+    {
+        check_cancelled();
+        storage::Storage& storage = repository_.storage();
+        std::vector<std::string> files;
+        std::vector<std::string> directories;
+        storage.list(path, [&](const storage::EntryInfo& entry) {
+            (entry.type == storage::EntryType::directory ? directories : files)
+                .push_back(join_path(path, entry.name));
+        });
+        std::erase(directories, claim_directory_);
+        for (const std::string& directory : directories) {
+            remove_tree(directory);
+        }
+        remove(files);
+        storage.remove_directory(path);
+    }
+
+    // If this process was stopped for so long that the lease ran out, somebody else may have
+    // deleted the stanza meanwhile and created it anew.
+    void remove(const std::vector<std::string>& paths)
+    {
+        if (paths.empty()) {
+            return;
+        }
+        if (!claim_.is_held()) {
+            // No lock to wait for: what is there now is not what was to be deleted.
+            throw Error(
+                ErrorCode::path_remove,
+                fmt::format("the deletion of stanza '{}' was taken over by somebody else", stanza_),
+                "was this process stopped for a long time? info shows whether the stanza is there");
+        }
+        repository_.storage().remove_all(paths);
+    }
+
+    const repository::Repository& repository_;
+    const std::string& stanza_;
+    repository::Lease& claim_;
+    std::string claim_directory_;
+};
 
 } // namespace
 
@@ -117,7 +146,7 @@ void delete_stanza(const repository::Repository& repository, const std::string& 
     }
     const auto claim = claim_stanza(repository, stanza);
     try {
-        remove_everything(repository, stanza, *claim);
+        StanzaDeletion(repository, stanza, *claim).run();
     } catch (const Error&) {
         give_up(repository, stanza, *claim);
         throw;

@@ -54,10 +54,6 @@ public:
         return names;
     }
 
-    static constexpr std::string_view kNeighbour = "neighbour";
-    MemoryRepository memory;
-
-private:
     static Cluster make_generation(ArchiveId id)
     {
         Cluster cluster;
@@ -69,6 +65,9 @@ private:
     {
         storage::write_file(*memory.storage, path, as_bytes("x"));
     }
+
+    static constexpr std::string_view kNeighbour = "neighbour";
+    MemoryRepository memory;
 };
 
 // Of a deletion that was cut off; its process is dead, in truth this one.
@@ -246,4 +245,45 @@ TEST_CASE("of two hosts that delete a stanza one does it", "[engine][stanza-dele
     write_foreign_lease(stanza, std::string(kDeletionLabel), now_seconds() - kLeaseLifeSeconds);
     delete_stanza(*stanza.memory, kStanza);
     CHECK(stanza.objects(kStanza).empty());
+}
+
+TEST_CASE("a deletion that was stopped for long leaves what was created meanwhile",
+          "[engine][stanza-delete][bug-28]")
+{
+    const FilledStanza stanza;
+    const ArchiveId id{15, 2};
+    const std::string wal = archive_path(kStanza, id) + "/0000000100000000";
+    const std::string moment = GENERATE_COPY(backup_path(kStanza),
+                                             archive_path(kStanza),
+                                             pack_path(kStanza, kLabel),
+                                             backup_path(kStanza, kLabel),
+                                             archive_path(kStanza, id),
+                                             wal);
+    CAPTURE(moment);
+    std::set<std::string> created;
+    HookedStorage storage(*stanza.memory.storage, [&](StorageCall call, std::string_view path) {
+        const bool is_claimed =
+            stanza.memory.storage->info(lease_path(kStanza, kDeletionLabel)).has_value();
+        if (call != StorageCall::list || path != moment || !is_claimed || !created.empty()) {
+            return;
+        }
+        // Its lease ran out; another host went on, and then began anew.
+        remove_leases(stanza);
+        delete_stanza(*stanza.memory, kStanza);
+        write_cluster(*stanza.memory, kStanza, FilledStanza::make_generation(id));
+        stanza.put(wal + "/000000010000000000000001-wal");
+        stanza.put(pack_path(kStanza, kLabel, 0));
+        BackupSummary summary;
+        summary.label = kLabel;
+        summary.archive_id = id;
+        write_summary(*stanza.memory, kStanza, summary);
+        created = stanza.objects(kStanza);
+    });
+    const auto repository = Repository::open(storage, {});
+
+    CHECK_THROWS_MATCHES(
+        delete_stanza(*repository, kStanza), Error, HasCode(ErrorCode::path_remove));
+
+    REQUIRE(created.size() == 4);
+    CHECK(stanza.objects(kStanza) == created);
 }
