@@ -47,15 +47,17 @@ void check_archive_settings(postgres::Session& session, const ServerExpectation&
 repository::Cluster current_cluster(const repository::Repository& repository,
                                     const std::string& stanza)
 {
-    const auto clusters = repository::list_clusters(repository, stanza);
-    if (clusters.empty()) {
-        throw Error(ErrorCode::file_missing,
-                    fmt::format("stanza '{}' does not exist in the repository '{}'",
-                                stanza,
-                                repository.storage().location()),
-                    "has stanza-create been run, and are --stanza and repo-path right?");
+    const auto ids = repository::list_archive_ids(repository, stanza);
+    for (auto id = ids.rbegin(); id != ids.rend(); ++id) {
+        if (const auto cluster = repository::read_cluster(repository, stanza, *id)) {
+            return *cluster;
+        }
     }
-    return clusters.back();
+    throw Error(ErrorCode::file_missing,
+                fmt::format("stanza '{}' does not exist in the repository '{}'",
+                            stanza,
+                            repository.storage().location()),
+                "has stanza-create been run, and are --stanza and repo-path right?");
 }
 
 bool is_same_cluster(const postgres::ControlFile& control,

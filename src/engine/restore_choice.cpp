@@ -163,10 +163,9 @@ private:
 
     repository::Cluster find_cluster() const
     {
-        const auto clusters = repository::list_clusters(*chosen_.repository, options_.stanza);
-        const auto found =
-            std::ranges::find(clusters, chosen_.summary.archive_id, &repository::Cluster::id);
-        if (found == clusters.end()) {
+        const auto found = repository::read_cluster(
+            *chosen_.repository, options_.stanza, chosen_.summary.archive_id);
+        if (!found) {
             raise(ErrorCode::file_missing,
                   "the archive does not know the cluster {} that backup {} is of",
                   repository::to_string(chosen_.summary.archive_id),

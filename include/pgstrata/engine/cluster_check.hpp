@@ -10,8 +10,8 @@
 
 namespace pgstrata::engine {
 
-// The newest generation of a stanza. Throws Error(file_missing) with a hint when the stanza was not
-// created.
+// The newest generation of a stanza, whatever is wrong with those before it. Throws
+// Error(file_missing) with a hint when the stanza was not created.
 repository::Cluster current_cluster(const repository::Repository& repository,
                                     const std::string& stanza);
 
