@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: PostgreSQL
-#include "support/site.hpp"
+#include "integration/async_site.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <csignal>
-#include <filesystem>
-#include <set>
 #include <thread>
 
 using namespace pgstrata::test;
@@ -14,44 +12,6 @@ using namespace std::chrono_literals;
 namespace {
 
 namespace fs = std::filesystem;
-
-SiteOptions asynchronous(std::vector<std::string> settings = {})
-{
-    SiteOptions options;
-    options.cluster.wal_segment_mb = 1;
-    options.settings = std::move(settings);
-    options.settings.emplace_back("archive-async=y");
-    return options;
-}
-
-std::string spool(const Site& site, const std::string& name)
-{
-    return site.path("spool/archive/main/" + name);
-}
-
-// The process in the background; 0 when there is none.
-pid_t background_process(const Site& site)
-{
-    const auto lock = site.path("lock/main-archive-1.lock");
-    try {
-        return nlohmann::json::parse(read_file(lock)).at("pid").get<pid_t>();
-    } catch (const std::exception&) {
-        return 0;
-    }
-}
-
-// The WAL files in the archive, each as often as it is there.
-std::multiset<std::string> archived(const Site& site)
-{
-    std::multiset<std::string> names;
-    for (const auto& object : site.objects("archive/")) {
-        const auto name = fs::path(object).filename().string();
-        if (name.size() > 40 && name.find('-') == 24) {
-            names.insert(name.substr(0, 24));
-        }
-    }
-    return names;
-}
 
 // Segments that the server takes for archived and that the archive does not have.
 std::vector<std::string> acknowledged_too_early(Site& site)
@@ -72,34 +32,6 @@ std::vector<std::string> acknowledged_too_early(Site& site)
     return done;
 }
 
-void make_wal(Site& site, int segments)
-{
-    for (int i = 0; i < segments; ++i) {
-        site.cluster().sql("SELECT pg_logical_emit_message(true, 'x', repeat('y', 900000))");
-        site.cluster().sql("SELECT pg_switch_wal()");
-    }
-}
-
-std::size_t waiting(Site& site)
-{
-    std::size_t count = 0;
-    for (const auto& entry : fs::directory_iterator(site.cluster().path("pg_wal/archive_status"))) {
-        count += entry.path().extension() == ".ready" ? 1U : 0U;
-    }
-    return count;
-}
-
-void wait_until_archived(Site& site)
-{
-    wait_until("the archiver has nothing to do", [&] { return waiting(site) == 0; });
-}
-
-void wait_until_idle(const Site& site)
-{
-    wait_until("the end of the process in the background",
-               [&] { return background_process(site) == 0; });
-}
-
 // Nothing waits, and nobody is left who archives.
 void stop_archiving(Site& site)
 {
@@ -118,17 +50,6 @@ void set_writable(const Site& site, bool is_writable)
     }
 }
 
-void set_permissions(const std::string& path, unsigned mode)
-{
-    fs::permissions(path, fs::perms(mode));
-}
-
-std::string log_text(const Site& site, const std::string& name)
-{
-    const auto path = site.path("log/" + name);
-    return fs::exists(path) ? read_file(path) : std::string();
-}
-
 // The segment that the archiver takes next. Archiving is off: it has failed with that one, so the
 // one before was not still on its way.
 std::string first_waiting(Site& site)
@@ -141,12 +62,6 @@ std::string first_waiting(Site& site)
         return site.cluster().sql("SELECT last_failed_wal FROM pg_stat_archiver") == name;
     });
     return name;
-}
-
-// The name of the segment that is written now: it gets archived next.
-std::string current_segment(Site& site)
-{
-    return site.cluster().sql("SELECT pg_walfile_name(pg_current_wal_insert_lsn())");
 }
 
 } // namespace
@@ -274,37 +189,6 @@ TEST_CASE("a failure in the background is told to PostgreSQL", "[async][archive]
     CHECK(archived(site).count(name) == 1);
 }
 
-TEST_CASE("a restored cluster recovers through the queue", "[async][restore][bug-24][bug-26]")
-{
-    const auto retry = GENERATE(as<std::string>(), "y", "n");
-    Site site(asynchronous({"archive-get-queue-max=8MB", "archive-missing-retry=" + retry}));
-    site.cluster().load_pgbench(1);
-    site.backup();
-    site.cluster().sql("CREATE TABLE t AS SELECT generate_series(1, 10) n");
-    make_wal(site, 35);
-    site.cluster().sql("INSERT INTO t VALUES (11)");
-    site.cluster().archive_current_segment();
-    wait_until_archived(site);
-    site.cluster().stop();
-    // Of other clusters and times.
-    fs::create_directories(spool(site, "in"));
-    write_file(spool(site, "in/000000010000000000000005.ok"), "");
-    write_file(spool(site, "in/0000000100000000000000FF-x"), "half");
-
-    auto restored = site.restore({"--log-level-file=info"});
-    CHECK(fs::is_empty(spool(site, "in")));
-    restored.start();
-    restored.wait_until_promoted();
-
-    CHECK(restored.sql("SELECT count(*) FROM t") == "11");
-    CHECK_THAT(log_text(site, "main-archive-get-async.log"), Catch::Contains("segment(s) ahead"));
-    std::size_t queued = 0;
-    for (const auto& entry : fs::directory_iterator(spool(site, "in"))) {
-        queued += entry.path().filename().string().size() > 60 ? 1U : 0U;
-    }
-    CHECK(queued <= 8);
-}
-
 TEST_CASE("WAL over the limit is dropped with a warning and a record", "[async][archive][bug-20]")
 {
     const auto mode = GENERATE(as<std::string>(), "archive-async=y", "archive-async=n");
@@ -351,70 +235,6 @@ TEST_CASE("what was dropped while the repository was away is recorded later",
     wait_until_archived(site);
 
     CHECK(site.info().at("archive").at(0).contains("gap"));
-}
-
-TEST_CASE("what is in the queue is checked before it is handed out", "[async][archive][bug-17]")
-{
-    Site site(asynchronous({"archive-get-queue-max=8MB"}));
-    const auto first = site.cluster().archive_current_segment();
-    make_wal(site, 4);
-    wait_until_archived(site);
-    wait_until_idle(site);
-    const auto before = archived(site);
-    const auto second = *std::next(before.find(first));
-    const auto target = site.new_path("got");
-    REQUIRE(site.run({"archive-get", first, target}).status == 0);
-    std::string entry;
-    wait_until("the next segment in the queue", [&] {
-        const auto queue = spool(site, "in");
-        for (const auto& file : fs::directory_iterator(fs::exists(queue) ? queue : ".")) {
-            const auto name = file.path().filename().string();
-            entry = name.starts_with(second + "-") ? file.path().string() : entry;
-        }
-        return !entry.empty() && background_process(site) == 0;
-    });
-    const auto good = read_file(entry);
-    SECTION("whole")
-    {
-        CHECK(site.run({"archive-get", second, target}).status == 0);
-        CHECK_FALSE(fs::exists(entry));
-    }
-    SECTION("damaged")
-    {
-        flip_byte(entry, 500000);
-        CHECK(site.run({"archive-get", second, target}).status == 0);
-    }
-    SECTION("cut off")
-    {
-        fs::resize_file(entry, 8192);
-        CHECK(site.run({"archive-get", second, target}).status == 0);
-    }
-    SECTION("spool out of reach")
-    {
-        set_permissions(site.path("spool"), 0000);
-        CHECK(site.run({"archive-get", second, target}).status == 0);
-        set_permissions(site.path("spool"), 0750);
-    }
-    CHECK(read_file(target) == good);
-}
-
-TEST_CASE("absence is proved by the repository, never by a mark", "[async][archive][bug-24]")
-{
-    const auto retry = GENERATE(as<std::string>(), "y", "n");
-    Site site(asynchronous({"archive-missing-retry=" + retry}));
-    const auto name = site.cluster().archive_current_segment();
-    const auto target = site.new_path("got");
-    fs::create_directories(spool(site, "in"));
-    write_file(spool(site, "in/" + name + ".ok"), "");
-
-    CHECK(site.run({"archive-get", name, target}).status == 0);
-
-    const auto missing = current_segment(site);
-    CHECK(site.run({"archive-get", missing, target}).status == 1);
-    write_file(spool(site, "in/" + missing + ".ok"), "");
-    set_permissions(site.repository(), 0000);
-    CHECK(site.run({"archive-get", missing, target}).status > 125);
-    set_permissions(site.repository(), 0750);
 }
 
 TEST_CASE("a segment is acknowledged when every repository has it", "[async][archive][bug-25]")

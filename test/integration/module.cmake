@@ -7,6 +7,7 @@ endif()
 
 add_executable(integration
   integration/archive_test.cpp
+  integration/async_get_test.cpp
   integration/async_test.cpp
   integration/backup_test.cpp
   integration/change_tracking_test.cpp
