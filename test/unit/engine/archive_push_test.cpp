@@ -199,16 +199,15 @@ TEST_CASE("of two who store other contents at the same time one is told so",
     other.path = theirs + "/" + name;
     std::ofstream(other.path) << "theirs";
     bool is_first = true;
-    WatchedStorage storage(*run.first.storage, [&](const std::string& what) {
+    const WatchedTarget watched(*run.first.storage, [&](const std::string& what) {
         if (what == "create" && std::exchange(is_first, false)) {
             CHECK(push_wal(other, {{1, run.first.repository.get(), run.cluster, true}}).empty());
         }
     });
-    const auto watched = repository::Repository::open(storage, {});
     run.options.path = run.directory / name;
     std::ofstream(run.options.path) << "ours";
 
-    CHECK_THROWS_MATCHES(push_wal(run.options, {{1, watched.get(), run.cluster, true}}),
+    CHECK_THROWS_MATCHES(push_wal(run.options, {{1, watched.repository.get(), run.cluster, true}}),
                          Error,
                          HasCode(ErrorCode::archive_duplicate));
     CHECK(objects_in(run.first) == 2);
