@@ -67,9 +67,7 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
                               const PageStretch& stretch)
 {
     Job job{.target = target, .path = path, .pages = pages};
-    if (stretch.present <= stretch.begin && stretch.begin < stretch.end) {
-        announce(pages, stretch);
-    }
+    std::uint32_t announced = stretch.present;
     for (std::uint32_t page = stretch.begin; page < stretch.end;) {
         const bool is_present = page < stretch.present;
         const std::uint32_t window = kWindow / pages.page_size();
@@ -80,6 +78,9 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
         if (is_present) {
             refresh(job, page, end);
         } else {
+            if (page >= announced) {
+                announced = announce(pages, page, stretch.end);
+            }
             write(job, page, end);
         }
         page = end;
@@ -89,14 +90,15 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
     return job.placed;
 }
 
-// Frames of a full backup lie one after another, and all of them will be read.
-void PagePlacer::announce(const FilePages& pages, const PageStretch& stretch)
+// Frames of a full backup lie one after another, and all of them will be read. Gives the first page
+// of which nothing was said.
+std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, std::uint32_t limit)
 {
-    const PageRun* run = &run_with(pages, stretch.begin);
+    const PageRun* run = &run_with(pages, begin);
     const PageRun* const end = pages.runs().data() + pages.runs().size();
     const repository::Extent& first = run->where;
     const repository::Extent* last = &first;
-    for (++run; run != end && run->first_page < stretch.end; ++run) {
+    for (++run; run != end && run->first_page < limit; ++run) {
         const repository::Extent& next = run->where;
         const std::uint64_t last_end = last->offset + last->length;
         if (next.pack != first.pack || next.offset < last_end ||
@@ -105,9 +107,8 @@ void PagePlacer::announce(const FilePages& pages, const PageStretch& stretch)
         }
         last = &next;
     }
-    if (last != &first) {
-        data_.expect(first, *last);
-    }
+    data_.expect(first, *last);
+    return run == end ? limit : std::min(run->first_page, limit);
 }
 
 // Straight from the frame when that has all of it.

@@ -46,7 +46,8 @@ public:
 
 private:
     struct Job;
-    void announce(const repository::FilePages& pages, const PageStretch& stretch);
+    std::uint32_t
+    announce(const repository::FilePages& pages, std::uint32_t begin, std::uint32_t limit);
     void write(Job& job, std::uint32_t begin, std::uint32_t end);
     void refresh(Job& job, std::uint32_t begin, std::uint32_t end);
     void fetch(const Job& job, std::uint32_t begin, std::uint32_t end, MutableBytes out);

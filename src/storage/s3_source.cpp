@@ -68,6 +68,7 @@ private:
         const std::lock_guard lock(mutex_);
         return block_;
     }
+    void note_read(std::uint64_t end) const;
     std::optional<std::size_t> block_to_read(std::uint64_t offset, std::size_t wanted) const;
     void fetch(std::uint64_t offset, MutableBytes out) const;
 
@@ -98,8 +99,7 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
         }
         if (got != 0) {
             done += got;
-            const std::lock_guard lock(mutex_);
-            expected_ = at + got;
+            note_read(at + got);
             continue;
         }
         if (const auto block_size = block_to_read(at, rest.size())) {
@@ -114,9 +114,18 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
             done = size;
         }
     }
-    const std::lock_guard lock(mutex_);
-    expected_ = offset + size;
+    note_read(offset + size);
     return size;
+}
+
+// A block whose end was read has served: many sources may be open, and idle ones keep none.
+void S3Source::note_read(std::uint64_t end) const
+{
+    const std::lock_guard lock(mutex_);
+    expected_ = end;
+    if (block_ && end == block_->offset + block_->bytes.size()) {
+        block_.reset();
+    }
 }
 
 void S3Source::expect(std::uint64_t offset, std::uint64_t size) const
