@@ -10,6 +10,7 @@
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/backup_source.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/identity.hpp"
 #include "pgstrata/util/size.hpp"
 
 #include <algorithm>
@@ -184,6 +185,19 @@ void report(const repository::BackupSummary& summary, unsigned repo_index)
               summary.files);
 }
 
+// A repository without copies of what opens it can still be backed up to.
+void make_missing_copies(const OpenedRepository& opened)
+{
+    try {
+        repository::make_missing_copies(*opened.storage);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::terminated) {
+            throw;
+        }
+        log::warn("the repository's identity and keys could not be copied: {}", error.what());
+    }
+}
+
 } // namespace
 
 int run_backup(const config::Config& config)
@@ -193,6 +207,7 @@ int run_backup(const config::Config& config)
     const std::vector<ExpireTarget> targets = expire_targets(config);
     check_schedule(config, targets);
     const OpenedRepository opened = open_repository(config, single_repository(config));
+    make_missing_copies(opened);
     const Source source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
     options.data_directory = config.text("pg-path", source.index);

@@ -10,6 +10,7 @@
 #include "pgstrata/engine/archive_state.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/identity.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
@@ -124,7 +125,7 @@ Source open_source(const config::Config& config, const Query& query, unsigned in
     try {
         source.storage = open_storage(config, index);
         source.stanzas = repository::list_stanzas(*source.storage);
-        const bool is_there = source.storage->info(repository::kRepositoryFile).has_value();
+        const bool is_there = repository::has_identity(*source.storage);
         if (is_there && query.detail == InfoDetail::full) {
             source.repository =
                 repository::Repository::open(*source.storage, cipher_setting(config, index));

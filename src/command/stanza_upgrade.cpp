@@ -6,6 +6,7 @@
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/identity.hpp"
 
 namespace pgstrata::command {
 
@@ -16,6 +17,7 @@ void upgrade_on(const config::Config& config, unsigned index, const postgres::Co
     const std::string& stanza = config.text("stanza");
     log::info("stanza-upgrade for stanza '{}' on repo{}", stanza, index);
     const OpenedRepository opened = open_repository(config, index);
+    repository::mend_documents(*opened.storage);
     const repository::Cluster current = engine::current_cluster(*opened.repository, stanza);
     if (engine::is_same_cluster(control, current)) {
         log::info("stanza '{}' on repo{} is already up to date", stanza, index);

@@ -71,7 +71,7 @@ public:
         }
         list_archives();
         refuse_unknown();
-        report_.faults = verify_keys(repository_);
+        report_.faults = verify_identity(repository_);
         std::ranges::move(verify_history(repository_, options_.stanza),
                           std::back_inserter(report_.faults));
         collect_claims();

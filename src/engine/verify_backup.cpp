@@ -9,8 +9,9 @@
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
-#include "pgstrata/repository/keys.hpp"
+#include "pgstrata/repository/identity.hpp"
 #include "pgstrata/repository/notes.hpp"
+#include "pgstrata/repository/object_error.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -25,7 +26,6 @@ using repository::BackupSummary;
 namespace {
 
 constexpr std::string_view kWalDirectory = "pg_wal/";
-constexpr std::size_t kKeySlotLimit = 1U << 16U;
 
 // Each by itself, so that the damaged one is named.
 void inspect_notes(const repository::Repository& repository,
@@ -375,24 +375,15 @@ void subtract_own_wal(const repository::Repository& repository,
     backup.result.missing_wal = std::move(left);
 }
 
-std::vector<VerifyFault> verify_keys(const repository::Repository& repository)
+std::vector<VerifyFault> verify_identity(const repository::Repository& repository)
 {
-    std::vector<std::string> paths;
-    repository.storage().list(repository::kKeysDirectory, [&](const storage::EntryInfo& entry) {
-        paths.push_back(fmt::format("{}/{}", repository::kKeysDirectory, entry.name));
-    });
     std::vector<VerifyFault> faults;
-    for (const std::string& path : paths) {
-        try {
-            const Buffer text = storage::read_file(repository.storage(), path, kKeySlotLimit);
-            const repository::KeySlot slot = repository::decode_key_slot(as_text(text), path);
-            if (path != repository::key_path(slot.id)) {
-                raise(ErrorCode::checksum, "'{}' in the repository is another key", path);
-            }
-        } catch (const Error& error) {
-            rethrow_unless_of_object(repository, error);
-            faults.push_back({kind_of(error.code()), path, problem_of(error)});
-        }
+    const auto is_fault = [&](const Error& error) {
+        return repository::is_of_object(error.code()) || is_one_unreadable(repository, error);
+    };
+    for (const repository::TwinFault& fault :
+         repository::inspect_documents(repository.storage(), is_fault)) {
+        faults.push_back({kind_of(fault.error.code()), fault.object, problem_of(fault.error)});
     }
     return faults;
 }

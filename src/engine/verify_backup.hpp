@@ -55,8 +55,9 @@ void subtract_own_wal(const repository::Repository& repository,
                       std::uint32_t wal_segment_size,
                       InspectedBackup& backup);
 
-// Faults of the repository's key slots, also those that another passphrase opens.
-std::vector<VerifyFault> verify_keys(const repository::Repository& repository);
+// Faults of the repository's identity and key slots, also those that another passphrase opens, and
+// of the copies of both.
+std::vector<VerifyFault> verify_identity(const repository::Repository& repository);
 // Faults of the records of removed backups.
 std::vector<VerifyFault> verify_history(const repository::Repository& repository,
                                         const std::string& stanza);

@@ -120,6 +120,16 @@ std::string key_path(std::string_view key_id)
     return fmt::format("{}/{}.json", kKeysDirectory, key_id);
 }
 
+std::string copy_path(std::string_view path)
+{
+    return fmt::format("{}/{}", kCopyDirectory, path);
+}
+
+bool is_copy_path(std::string_view path) noexcept
+{
+    return path.substr(0, path.find('/')) == kCopyDirectory;
+}
+
 std::string archive_path(std::string_view stanza)
 {
     return fmt::format("{}/{}", kArchiveDirectory, stanza);

@@ -2,55 +2,19 @@
 #include "pgstrata/repository/repository.hpp"
 
 #include "pgstrata/repository/document.hpp"
+#include "pgstrata/repository/identity.hpp"
 #include "pgstrata/repository/keys.hpp"
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/util/hex.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace pgstrata::repository {
 
 namespace {
-
-constexpr std::size_t kDocumentLimit = 16U << 20U;
-
-struct Identity {
-    std::string id;
-    codec::CipherType cipher = codec::CipherType::none;
-};
-
-[[noreturn]] void raise_newer(std::uint64_t format)
-{
-    throw Error(ErrorCode::version_not_supported,
-                fmt::format("the repository has format {}, this program knows {}",
-                            format,
-                            kRepositoryFormat),
-                "use the version of pgstrata that wrote it, or a newer one");
-}
-
-// nullopt when there is no repository.
-std::optional<Identity> read_identity(const storage::Storage& storage)
-{
-    const std::string path(kRepositoryFile);
-    if (!storage.info(path)) {
-        return std::nullopt;
-    }
-    const Buffer text = storage::read_file(storage, path, kDocumentLimit);
-    // The format comes first: a newer one may have another idea of everything else.
-    const nlohmann::json unchecked = nlohmann::json::parse(as_text(text), nullptr, false);
-    if (unchecked.is_object() && unchecked.contains("format") &&
-        unchecked["format"].is_number_unsigned() && unchecked["format"] > kRepositoryFormat) {
-        raise_newer(unchecked["format"]);
-    }
-    const nlohmann::json document = open_document(as_text(text), path);
-    const auto cipher = codec::parse_cipher(document_text(document, "cipher", path));
-    if (!cipher) {
-        raise(ErrorCode::format, "'{}' in the repository names an unknown cipher", path);
-    }
-    return Identity{document_text(document, "id", path), *cipher};
-}
 
 void check_cipher(const Identity& identity, const CipherSetting& setting)
 {
@@ -64,17 +28,6 @@ void check_cipher(const Identity& identity, const CipherSetting& setting)
     }
 }
 
-std::vector<std::string> list_keys(const storage::Storage& storage)
-{
-    std::vector<std::string> names;
-    storage.list(kKeysDirectory, [&](const storage::EntryInfo& entry) {
-        if (entry.type == storage::EntryType::file && entry.name.ends_with(".json")) {
-            names.push_back(entry.name.substr(0, entry.name.size() - 5));
-        }
-    });
-    return names;
-}
-
 // A new identity among old objects would make them unreadable for ever.
 void check_unused(const storage::Storage& storage)
 {
@@ -82,65 +35,113 @@ void check_unused(const storage::Storage& storage)
         bool is_used = false;
         storage.list(directory, [&](const storage::EntryInfo&) { is_used = true; });
         if (is_used) {
-            throw Error(ErrorCode::path_not_empty,
-                        fmt::format("'{}' has no '{}' but something in '{}'",
-                                    storage.location(),
-                                    kRepositoryFile,
-                                    directory),
-                        fmt::format("another program's repository? then choose an empty repo-path; "
-                                    "or was '{}' lost? then bring it back from a copy",
-                                    kRepositoryFile));
+            throw Error(
+                ErrorCode::path_not_empty,
+                fmt::format("'{}' has no '{}' but something in '{}'",
+                            storage.location(),
+                            kRepositoryFile,
+                            directory),
+                fmt::format("another program's repository? then choose an empty repo-path; "
+                            "or was '{0}' lost, and '{1}', too? then bring '{0}' back from a "
+                            "copy of the repository",
+                            kRepositoryFile,
+                            copy_path(kRepositoryFile)));
         }
     }
 }
 
-// False when another host was faster.
-bool write_identity(storage::Storage& storage, const std::string& id, codec::CipherType cipher)
+// The key from the first of the slots that the passphrase opens. One that cannot be read is left in
+// `failure`, since another may do.
+std::optional<codec::Key> try_slots(const storage::Storage& storage,
+                                    const std::vector<std::string>& paths,
+                                    const Identity& identity,
+                                    std::string_view passphrase,
+                                    std::optional<Error>& failure)
 {
-    const nlohmann::json document = {
-        {"format", kRepositoryFormat},
-        {"id", id},
-        {"cipher", codec::cipher_name(cipher)},
-    };
-    try {
-        storage::write_file(storage, kRepositoryFile, as_bytes(seal_document(document)));
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::file_exists) {
-            return false;
+    for (const std::string& path : paths) {
+        try {
+            std::optional<KeySlot> slot;
+            read_twin(storage, path, [&](std::string_view text, const std::string& where) {
+                slot = decode_key_slot(text, where);
+            });
+            auto key = slot ? open_key_slot(*slot, passphrase, identity.id) : std::nullopt;
+            if (key) {
+                return key;
+            }
+        } catch (const Error& error) {
+            failure = error;
         }
-        throw;
     }
-    return true;
+    return std::nullopt;
+}
+
+[[noreturn]] void raise_locked(const storage::Storage& storage)
+{
+    std::string hint =
+        "is repo-cipher-pass (or its -file or -command) the one the repository was created with?";
+    for (const TwinFault& fault : inspect_documents(storage, [](const Error&) { return true; })) {
+        hint += std::string("\n") + fault.error.what();
+    }
+    throw Error(ErrorCode::crypto, "the passphrase opens none of the repository's keys", hint);
 }
 
 codec::Key
 unlock(const storage::Storage& storage, const Identity& identity, const CipherSetting& setting)
 {
-    const std::vector<std::string> names = list_keys(storage);
-    if (names.empty()) {
+    std::optional<Error> failure;
+    const std::vector<std::string> slots = list_key_slots(storage);
+    if (const auto key = try_slots(storage, slots, identity, setting.passphrase, failure)) {
+        return *key;
+    }
+    std::vector<std::string> lost = list_copied_key_slots(storage);
+    std::erase_if(lost, [&](const std::string& path) {
+        return std::ranges::find(slots, path) != slots.end();
+    });
+    if (const auto key = try_slots(storage, lost, identity, setting.passphrase, failure)) {
+        return *key;
+    }
+    if (failure) {
+        throw Error(*failure);
+    }
+    if (slots.empty() && lost.empty()) {
         raise(ErrorCode::file_missing, "the repository has no key in '{}'", kKeysDirectory);
     }
-    std::optional<Error> damage;
-    for (const std::string& name : names) {
-        try {
-            const std::string path = key_path(name);
-            const Buffer text = storage::read_file(storage, path, kDocumentLimit);
-            const auto key = open_key_slot(
-                decode_key_slot(as_text(text), path), setting.passphrase, identity.id);
-            if (key) {
-                return *key;
-            }
-        } catch (const Error& error) {
-            damage = error; // another slot may do
+    raise_locked(storage);
+}
+
+// A new identity with its key. Several hosts may do this at once.
+void make(storage::Storage& storage, const CipherSetting& setting)
+{
+    check_unused(storage);
+    // What a run that was killed here has left. A slot is bound to the repository's id, so none of
+    // these can be one of the repository that is made now.
+    const std::vector<std::string> left_behind = list_key_slots(storage);
+    const std::vector<std::string> left_copies = list_copied_key_slots(storage);
+    std::array<std::byte, 16> id_bytes{};
+    codec::fill_random(id_bytes);
+    const std::string id = to_hex(id_bytes);
+    std::string own_key;
+    if (setting.type != codec::CipherType::none) {
+        codec::Key data_key;
+        codec::fill_random(data_key.span());
+        const KeySlot slot = make_key_slot(setting.passphrase, data_key, id);
+        own_key = key_path(slot.id);
+        storage::write_file(storage, own_key, as_bytes(encode_key_slot(slot)));
+    }
+    if (write_identity(storage, {.id = id, .cipher = setting.type})) {
+        // Only now, and only what was there before: until the identity stands, another host may be
+        // making the repository, and its key is not ours to remove.
+        for (const std::string& path : left_behind) {
+            storage.remove(path);
         }
+        for (const std::string& path : left_copies) {
+            storage.remove(copy_path(path));
+        }
+    } else if (!own_key.empty()) {
+        // In this order: mend_documents() looks for the slot when it has made a copy.
+        storage.remove(own_key);
+        storage.remove(copy_path(own_key));
     }
-    if (damage) {
-        throw Error(*damage);
-    }
-    throw Error(
-        ErrorCode::crypto,
-        "the passphrase opens none of the repository's keys",
-        "is repo-cipher-pass (or its -file or -command) the one the repository was created with?");
 }
 
 } // namespace
@@ -158,7 +159,26 @@ Repository::Repository(storage::Storage& storage, std::string id, codec::ObjectC
 std::unique_ptr<Repository> Repository::open(storage::Storage& storage,
                                              const CipherSetting& setting)
 {
-    const auto identity = read_identity(storage);
+    return open_as(storage, read_identity(storage), setting);
+}
+
+std::unique_ptr<Repository> Repository::open_or_create(storage::Storage& storage,
+                                                       const CipherSetting& setting)
+{
+    auto identity = read_identity(storage);
+    if (!identity) {
+        make(storage, setting);
+        identity = read_identity(storage);
+    }
+    auto repository = open_as(storage, identity, setting);
+    mend_documents(storage);
+    return repository;
+}
+
+std::unique_ptr<Repository> Repository::open_as(storage::Storage& storage,
+                                                const std::optional<Identity>& identity,
+                                                const CipherSetting& setting)
+{
     if (!identity) {
         throw Error(ErrorCode::file_missing,
                     fmt::format("there is no repository in '{}'", storage.location()),
@@ -170,39 +190,6 @@ std::unique_ptr<Repository> Repository::open(storage::Storage& storage,
         cipher.key = unlock(storage, *identity, setting);
     }
     return std::unique_ptr<Repository>(new Repository(storage, identity->id, cipher));
-}
-
-std::unique_ptr<Repository> Repository::open_or_create(storage::Storage& storage,
-                                                       const CipherSetting& setting)
-{
-    if (read_identity(storage)) {
-        return open(storage, setting);
-    }
-    check_unused(storage);
-    // What a run that was killed here has left. A slot is bound to the repository's id, so none of
-    // these can be one of the repository that is made now.
-    const std::vector<std::string> left_behind = list_keys(storage);
-    std::array<std::byte, 16> id_bytes{};
-    codec::fill_random(id_bytes);
-    const std::string id = to_hex(id_bytes);
-    std::string own_key;
-    if (setting.type != codec::CipherType::none) {
-        codec::Key data_key;
-        codec::fill_random(data_key.span());
-        const KeySlot slot = make_key_slot(setting.passphrase, data_key, id);
-        own_key = key_path(slot.id);
-        storage::write_file(storage, own_key, as_bytes(encode_key_slot(slot)));
-    }
-    if (write_identity(storage, id, setting.type)) {
-        // Only now, and only what was there before: until the identity stands, another host may be
-        // making the repository, and its key is not ours to remove.
-        for (const std::string& name : left_behind) {
-            storage.remove(key_path(name));
-        }
-    } else if (!own_key.empty()) {
-        storage.remove(own_key);
-    }
-    return open(storage, setting);
 }
 
 void Repository::write_document(std::string_view path,

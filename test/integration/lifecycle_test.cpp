@@ -156,6 +156,7 @@ TEST_CASE("annotate goes on with the other repositories when one fails", "[annot
     const auto label = site.backup({"--type=full", "--repo=1"});
     const auto elsewhere = site.backup({"--type=full", "--repo=2"});
     fs::remove(site.repository() + "/pgstrata.json");
+    fs::remove(site.repository() + "/copy/pgstrata.json");
 
     const auto result = site.run({"annotate", "--set=" + elsewhere, "--annotation=a=b"});
 

@@ -13,6 +13,7 @@ add_executable(integration
   integration/change_tracking_test.cpp
   integration/check_test.cpp
   integration/command_test.cpp
+  integration/copies_test.cpp
   integration/damage_test.cpp
   integration/expire_test.cpp
   integration/full_disk_test.cpp

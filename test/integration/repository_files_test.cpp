@@ -78,7 +78,7 @@ using Lines = std::vector<std::string>;
 TEST_CASE("repo-ls lists a directory in order", "[repo-ls][s3]")
 {
     Sealed& sealed = anywhere();
-    const Lines root{"archive", "backup", "keys", "pgstrata.json"};
+    const Lines root{"archive", "backup", "copy", "keys", "pgstrata.json"};
 
     CHECK(list(sealed, {}) == root);
     CHECK(list(sealed, {"--sort=asc"}) == root);
@@ -164,7 +164,9 @@ TEST_CASE("repo-get opens what the repository encrypts", "[repo-get][s3]")
           sealed.site.cluster().sql("SELECT system_identifier FROM pg_control_system()"));
     CHECK(sealed.stored(path).find("system-id") == std::string::npos);
     CHECK(sealed.site.must({"repo-get", sealed.site.repository() + "/" + path}).out == opened);
-    CHECK(sealed.site.must({"repo-get", "pgstrata.json"}).out == sealed.stored("pgstrata.json"));
+    for (const std::string identity : {"pgstrata.json", "copy/pgstrata.json"}) {
+        CHECK(sealed.site.must({"repo-get", identity}).out == sealed.stored("pgstrata.json"));
+    }
 }
 
 TEST_CASE("repo-get gives an encrypted segment as a file for zstd", "[repo-get][s3]")

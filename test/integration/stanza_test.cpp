@@ -44,7 +44,7 @@ TEST_CASE("stanza-create may be repeated and changes nothing then", "[stanza-cre
     const auto again = site.must({"stanza-create", "--log-level-console=info"});
 
     CHECK_THAT(again.out, Contains("already exists") && Contains("is valid"));
-    CHECK(before.size() == 3);
+    CHECK(before.size() == 5);
     CHECK(contents(site) == before);
 }
 

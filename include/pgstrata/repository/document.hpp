@@ -3,12 +3,16 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 
 namespace pgstrata::repository {
+
+// No document is larger, in bytes.
+inline constexpr std::size_t kDocumentLimit = 16U << 20U;
 
 // A JSON object with the member "checksum": XXH3-128 in hex over its compact form (keys sorted)
 // without that member. Indented by two, with a newline at the end, for people to read.

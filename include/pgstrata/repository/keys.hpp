@@ -13,8 +13,9 @@ namespace pgstrata::repository {
 
 enum class Derivation : std::uint8_t { hkdf, scrypt };
 
-// The data key of a repository, wrapped by one passphrase; keys/<id>.json. Several may stand, so a
-// passphrase is changed by adding a slot and removing another, and no data is touched.
+// The data key of a repository, wrapped by one passphrase; keys/<id>.json, kept twice (twin.hpp).
+// Several may stand, so a passphrase is changed by adding a slot and removing another, and no data
+// is touched.
 struct KeySlot {
     std::string id; // 16 hex digits
     Derivation derivation = Derivation::scrypt;

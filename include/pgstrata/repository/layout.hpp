@@ -17,6 +17,7 @@ inline constexpr std::string_view kRepositoryFile = "pgstrata.json";
 inline constexpr std::string_view kKeysDirectory = "keys";
 inline constexpr std::string_view kArchiveDirectory = "archive";
 inline constexpr std::string_view kBackupDirectory = "backup";
+inline constexpr std::string_view kCopyDirectory = "copy";
 
 // Letters, digits, '.', '_' and '-', not beginning with a dot or dash: a stanza is a directory
 // name.
@@ -46,6 +47,10 @@ std::optional<BackupLabel> parse_backup_label(std::string_view text);
 std::string make_backup_label(BackupType type, std::string_view full, UnixSeconds time);
 
 std::string key_path(std::string_view key_id);
+
+// Where the copy of a document is that is kept twice; of a directory, those of the documents in it.
+std::string copy_path(std::string_view path);
+bool is_copy_path(std::string_view path) noexcept;
 
 std::string archive_path(std::string_view stanza);
 std::string archive_path(std::string_view stanza, ArchiveId id);

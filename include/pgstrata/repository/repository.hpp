@@ -14,6 +14,8 @@
 
 namespace pgstrata::repository {
 
+struct Identity;
+
 // What the configuration says of the cipher.
 struct CipherSetting {
     codec::CipherType type = codec::CipherType::none;
@@ -26,12 +28,14 @@ class Repository : NonCopyable {
 public:
     // `storage` must outlive the repository. Throws Error(file_missing) with a hint when there is
     // none, Error(crypto) for a wrong passphrase or another cipher than configured,
-    // Error(version_not_supported) for a newer format.
+    // Error(version_not_supported) for a newer format. What is lost of the identity and the keys is
+    // read from its copy, with a WARN.
     static std::unique_ptr<Repository> open(storage::Storage& storage,
                                             const CipherSetting& setting);
     // Opens the repository that is there or makes a new one, with a new data key when it has a
-    // cipher. Of several hosts that do so at once, one makes it and the others open it. Throws
-    // Error(path_not_empty) where archive or backup hold something that no identity belongs to.
+    // cipher. Of several hosts that do so at once, one makes it and the others open it. Mends
+    // identity and key slots and their copies (identity.hpp). Throws Error(path_not_empty) where
+    // archive or backup hold something that no identity belongs to.
     static std::unique_ptr<Repository> open_or_create(storage::Storage& storage,
                                                       const CipherSetting& setting);
 
@@ -51,6 +55,9 @@ public:
 
 private:
     Repository(storage::Storage& storage, std::string id, codec::ObjectCipher cipher);
+    static std::unique_ptr<Repository> open_as(storage::Storage& storage,
+                                               const std::optional<Identity>& identity,
+                                               const CipherSetting& setting);
 
     storage::Storage& storage_;
     std::string id_;

@@ -43,6 +43,8 @@ TEST_CASE("what is never sealed has no kind", "[repo-get]")
     const std::string path = GENERATE(as<std::string>{},
                                       "pgstrata.json",
                                       "keys/0123456789abcdef.json",
+                                      "copy/pgstrata.json",
+                                      "copy/keys/0123456789abcdef.json",
                                       "",
                                       "archive/main/15-1",
                                       "archive/main/archive.info",

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "support/temporary_directory.hpp"
+#include "support/warning_log.hpp"
 
 #include "pgstrata/engine/restore_layout.hpp"
 #include "pgstrata/engine/restore_target.hpp"
-#include "pgstrata/log/log.hpp"
-#include "pgstrata/util/file_descriptor.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -18,27 +16,6 @@
 namespace pgstrata::test {
 
 inline constexpr auto kVersionDirectory = "PG_15_202209061";
-
-// What is logged as a warning or worse while it lives; the console stays silent.
-class WarningLog {
-public:
-    WarningLog()
-    {
-        log::configure({.console = log::Level::off, .file = log::Level::warn});
-        log::open_file(directory_ / "log");
-    }
-    WarningLog(const WarningLog&) = delete;
-    WarningLog& operator=(const WarningLog&) = delete;
-    ~WarningLog()
-    {
-        log::configure({});
-        log::open_file("");
-    }
-    std::string text() const { return read_text_file(directory_ / "log"); }
-
-private:
-    TemporaryDirectory directory_;
-};
 
 // What a restore does to its roots before it writes.
 inline engine::ReplaceOptions prepare_roots(const engine::RestoreLayout& layout,

@@ -15,14 +15,7 @@ namespace {
 // Whether verify says that something is wrong with the object.
 bool is_named(VerifyRun& run, const std::string& path)
 {
-    engine::VerifyReport report;
-    try {
-        report = run.verify();
-    } catch (const Error& error) {
-        // Without these nothing in the repository can be read.
-        const bool is_root = path == repository::kRepositoryFile || path.starts_with("keys/");
-        return is_root && std::string_view(error.what()).find(path) != std::string_view::npos;
-    }
+    const auto report = run.verify();
     const auto faults = all_faults(report);
     return report.findings() != 0 &&
            std::ranges::any_of(faults, [&](const auto& fault) { return fault.object == path; });
@@ -34,18 +27,14 @@ bool is_missed(VerifyRun& run, const std::string& path)
     if (is_named(run, path)) {
         return true;
     }
-    try {
-        const auto report = run.verify();
-        const auto& archive = report.archives.at(0);
-        const bool is_gap = std::ranges::any_of(archive.gaps, [&](const auto& range) {
-            return path.find(range.first) != std::string::npos;
-        });
-        const bool is_history =
-            !archive.lost_histories.empty() && path.find("00000002.history") != std::string::npos;
-        return is_gap || is_history;
-    } catch (const Error&) {
-        return path == repository::kRepositoryFile || path.starts_with("keys/");
-    }
+    const auto report = run.verify();
+    const auto& archive = report.archives.at(0);
+    const bool is_gap = std::ranges::any_of(archive.gaps, [&](const auto& range) {
+        return path.find(range.first) != std::string::npos;
+    });
+    const bool is_history =
+        !archive.lost_histories.empty() && path.find("00000002.history") != std::string::npos;
+    return is_gap || is_history;
 }
 
 // Where the first pages of a file of the full are; the pack by its number.

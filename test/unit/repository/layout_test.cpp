@@ -180,6 +180,10 @@ TEST_CASE("every object has one place", "[repository][layout]")
 {
     const std::string label = "20261121-020000F";
     CHECK(key_path("0123456789abcdef") == "keys/0123456789abcdef.json");
+    CHECK(copy_path("keys/0123456789abcdef.json") == "copy/keys/0123456789abcdef.json");
+    CHECK(is_copy_path("copy/pgstrata.json"));
+    CHECK_FALSE(is_copy_path("copyx/pgstrata.json"));
+    CHECK_FALSE(is_copy_path("pgstrata.json"));
     CHECK(archive_path("demo") == "archive/demo");
     CHECK(archive_path("demo", {15, 1}) == "archive/demo/15-1");
     CHECK(cluster_path("demo", {15, 1}) == "archive/demo/15-1/cluster.json");

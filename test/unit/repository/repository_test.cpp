@@ -108,6 +108,7 @@ TEST_CASE("a damaged identity is never replaced by a new one", "[repository][bug
     const MemoryRepository memory;
     const std::string text = GENERATE("", "{", R"({"format": 1, "id": "x"})");
     memory.replace(kRepositoryFile, as_bytes(text));
+    memory.storage->remove(copy_path(kRepositoryFile));
     CHECK_THROWS_MATCHES(
         Repository::open_or_create(*memory.storage, {}), Error, HasCode(ErrorCode::checksum));
     CHECK(as_text(memory.read(kRepositoryFile)) == text);
@@ -141,6 +142,7 @@ TEST_CASE("a new identity is not given to objects of a lost one", "[repository][
         GENERATE(as<std::string>(), kDocumentPath, "backup/demo/x/backup.json");
     memory.repository->write_document(path, nlohmann::json::object());
     memory.storage->remove(kRepositoryFile);
+    memory.storage->remove(copy_path(kRepositoryFile));
     const auto keys = names_in(*memory.storage, "keys");
 
     CHECK_THROWS_MATCHES(Repository::open_or_create(*memory.storage, gcm_setting()),
@@ -186,6 +188,7 @@ TEST_CASE("two hosts that make a repository at once end up with one", "[reposito
     CHECK(late->id() == winner);
     CHECK(Repository::open(*storage, setting)->id() == winner);
     CHECK(names_in(*storage, "keys").size() == (setting.type == codec::CipherType::none ? 0U : 1U));
+    CHECK(names_in(*storage, "copy/keys") == names_in(*storage, "keys"));
 }
 
 TEST_CASE("a second slot opens the repository, and a damaged one is in no good one's way",
@@ -208,6 +211,7 @@ TEST_CASE("a repository without any key says so", "[repository][bug-47]")
     const MemoryRepository memory(gcm_setting());
     for (const std::string& name : names_in(*memory.storage, "keys")) {
         memory.storage->remove("keys/" + name);
+        memory.storage->remove("copy/keys/" + name);
     }
     CHECK_THROWS_MATCHES(open(memory, gcm_setting()), Error, HasCode(ErrorCode::file_missing));
 }
