@@ -162,7 +162,9 @@ TEST_CASE("a store that goes away while objects are read is an error", "[engine]
     const auto code = GENERATE(ErrorCode::access, ErrorCode::file_open, ErrorCode::service);
     std::atomic<bool> is_away = false;
     HookedStorage storage(*run.first.storage, [&](StorageCall, std::string_view path) {
-        is_away = is_away || path == run.first_pack_path();
+        if (path == run.first_pack_path()) {
+            is_away = true;
+        }
         if (is_away) {
             raise(code, "the store is away");
         }
