@@ -18,7 +18,7 @@ struct CopyUnit {
     std::uint32_t part = 0; // of kCopyPartSize bytes
 };
 
-inline constexpr std::uint64_t kCopyPartSize = std::uint64_t{32} << 20U;
+inline constexpr std::uint64_t kCopyPartSize = std::uint64_t{16} << 20U;
 // Files below this share frames with others.
 inline constexpr std::uint64_t kSmallFileSize = std::uint64_t{256} << 10U;
 

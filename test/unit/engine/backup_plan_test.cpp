@@ -100,7 +100,7 @@ TEST_CASE("large files come first, in parts when several workers can share them"
     const auto parts_of = [&](std::uint32_t file) {
         return std::ranges::count(plan.units, file, &CopyUnit::file);
     };
-    CHECK(parts_of(3) == 32);
+    CHECK(parts_of(3) == 64);
     CHECK(parts_of(1) == 3);
     CHECK(parts_of(6) == 1);
     CHECK(plan.bytes == kPageSize + 2 * kCopyPartSize + kPageSize + (std::uint64_t{1} << 30U) +

@@ -60,7 +60,7 @@ TEST_CASE("bad pages in several parts of a shared file are all named, in order",
     copy.data.write("base/1/1259", content);
     copy.run();
     CHECK(copy.file("base/1/1259").bad_pages ==
-          std::vector<std::uint32_t>{0, 4096, static_cast<std::uint32_t>(pages - 1)});
+          std::vector<std::uint32_t>{0, 2048, static_cast<std::uint32_t>(pages - 1)});
 }
 
 TEST_CASE("pages are not checked where that is off", "[engine][copy]")
