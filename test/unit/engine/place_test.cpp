@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
+#include "support/passing_storage.hpp"
 #include "unit/engine/place_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -24,6 +25,45 @@ std::uint64_t disk_bytes(const std::string& path)
 {
     return static_cast<std::uint64_t>(test::status_of(path).st_blocks) * 512;
 }
+
+// What it was said would be read.
+struct Foretold {
+    std::size_t stretches = 0;
+    std::uint64_t bytes = 0;
+};
+
+class ListeningSource final : public RandomSource {
+public:
+    ListeningSource(std::unique_ptr<RandomSource> inner, Foretold& foretold)
+        : inner_(std::move(inner)), foretold_(foretold)
+    {
+    }
+    std::uint64_t size() const override { return inner_->size(); }
+    std::size_t read_at(std::uint64_t offset, MutableBytes out) const override
+    {
+        return inner_->read_at(offset, out);
+    }
+    void expect(std::uint64_t /*offset*/, std::uint64_t size) const override
+    {
+        ++foretold_.stretches;
+        foretold_.bytes += size;
+    }
+
+private:
+    std::unique_ptr<RandomSource> inner_;
+    Foretold& foretold_;
+};
+
+class ListeningStorage final : public test::PassingStorage {
+public:
+    using PassingStorage::PassingStorage;
+    std::unique_ptr<RandomSource> open(std::string_view path) const override
+    {
+        return std::make_unique<ListeningSource>(inner().open(path), foretold);
+    }
+
+    mutable Foretold foretold;
+};
 
 } // namespace
 
@@ -89,6 +129,22 @@ TEST_CASE_METHOD(Placing, "workers share a large file", "[place][bug-41]")
     check_same("base/5/16385");
     check_same("base/5/16386");
     CHECK(done == total());
+}
+
+TEST_CASE_METHOD(Placing, "a pack is told in long stretches what will be read of it", "[place]")
+{
+    add("base/5/16384", random_text(35 * kMebibyte, 1));
+    store_files();
+    ListeningStorage listening(*storage);
+    repository = repository::Repository::open(listening, {});
+
+    place();
+
+    const std::size_t parts = 3;
+    CHECK(listening.foretold.stretches <= parts + manifest.packs.size());
+    CHECK(listening.foretold.bytes >= 35 * kMebibyte);
+    CHECK(listening.foretold.bytes < 36 * kMebibyte);
+    repository.reset(); // before its storage
 }
 
 TEST_CASE_METHOD(HandMadeChain,
