@@ -70,10 +70,30 @@ inline void wait_until_archived(Site& site)
     wait_until("the archiver has nothing to do", [&] { return waiting(site) == 0; });
 }
 
+// Also one that was started and has not yet got as far as to its lock.
+inline bool has_background_process(const Site& site)
+{
+    if (background_process(site) != 0) {
+        return true;
+    }
+    for (const auto& process : std::filesystem::directory_iterator("/proc")) {
+        try {
+            const auto command = read_file((process.path() / "cmdline").string());
+            if (command.find(site.configuration()) != std::string::npos &&
+                command.find(":async") != std::string::npos) {
+                return true;
+            }
+        } catch (const std::exception&) {
+            continue; // not a process, or one that has ended
+        }
+    }
+    return false;
+}
+
 inline void wait_until_idle(const Site& site)
 {
     wait_until("the end of the process in the background",
-               [&] { return background_process(site) == 0; });
+               [&] { return !has_background_process(site); });
 }
 
 inline void set_permissions(const std::string& path, unsigned mode)
