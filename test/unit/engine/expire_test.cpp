@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/interrupted_storage.hpp"
+#include "support/recorded_log.hpp"
 #include "unit/engine/expire_fixture.hpp"
-#include "unit/engine/info_log.hpp"
 
 using namespace pgstrata;
 using namespace pgstrata::engine;

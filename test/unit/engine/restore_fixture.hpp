@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
-#include "support/warning_log.hpp"
+#include "support/recorded_log.hpp"
 
 #include "pgstrata/engine/restore_layout.hpp"
 #include "pgstrata/engine/restore_target.hpp"

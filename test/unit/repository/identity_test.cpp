@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/hooked_storage.hpp"
-#include "support/warning_log.hpp"
+#include "support/recorded_log.hpp"
+#include "support/storage_that_dies.hpp"
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/repository/document.hpp"
@@ -415,53 +416,33 @@ TEST_CASE("a repository that died being mended opens, and is whole after the nex
     const Loss loss = GENERATE(Loss::removed, Loss::flipped);
     const MemoryRepository memory(setting);
     const auto sound = objects_of(*memory.storage);
-    storage::FaultPlan plan;
-    plan.code = ErrorCode::file_write;
-    plan.stay_broken = true;
-    const auto failing = storage::make_failing_storage(*memory.storage, plan);
     const WarningLog warnings;
+    StorageThatDies dying(*memory.storage);
     for (bool is_mended = false; !is_mended;) {
         for (const std::string& path : documents(memory)) {
             lose(memory, is_copy ? copy_path(path) : path, loss);
         }
-        plan.count = 0;
-        ++plan.fail_at;
-        CAPTURE(plan.fail_at);
-        try {
-            mend_documents(*failing);
-            is_mended = true;
-        } catch (const Error&) {
-            is_mended = false;
-        }
+        is_mended = dying.survives_later(mend_documents);
+        CAPTURE(dying.died_at());
         CHECK(Repository::open(*memory.storage, setting)->id() == memory.repository->id());
         Repository::open_or_create(*memory.storage, setting);
         CHECK(objects_of(*memory.storage) == sound);
     }
-    CHECK(plan.fail_at > 10);
+    CHECK(dying.died_at() > 10);
 }
 
 TEST_CASE("copies that were made in part are completed by the next backup", "[identity][bug-47]")
 {
     const MemoryRepository memory(gcm_setting());
-    storage::FaultPlan plan;
-    plan.code = ErrorCode::file_write;
-    plan.stay_broken = true;
-    const auto failing = storage::make_failing_storage(*memory.storage, plan);
+    StorageThatDies dying(*memory.storage);
     for (bool is_done = false; !is_done;) {
         make_older(memory);
-        plan.count = 0;
-        ++plan.fail_at;
-        CAPTURE(plan.fail_at);
-        try {
-            make_missing_copies(*failing);
-            is_done = true;
-        } catch (const Error&) {
-            is_done = false;
-        }
+        is_done = dying.survives_later(make_missing_copies);
+        CAPTURE(dying.died_at());
         make_missing_copies(*memory.storage);
         CHECK(objects_of(*memory.storage).size() == 4);
     }
-    CHECK(plan.fail_at > 10);
+    CHECK(dying.died_at() > 10);
 }
 
 TEST_CASE("a slot that its host takes back is not brought back by a copy", "[identity][bug-56]")
