@@ -98,10 +98,7 @@ PushTargets open_push_targets(const config::Config& config)
         opened.failures += attempt.failure;
         if (attempt.cluster) {
             opened.targets.push_back(
-                {attempt.repository.index,
-                 attempt.repository.repository.get(),
-                 *attempt.cluster,
-                 config.text("repo-type", attempt.repository.index) == "posix"});
+                {attempt.repository.index, attempt.repository.repository.get(), *attempt.cluster});
             opened.repositories.push_back(std::move(attempt.repository));
         }
     }

@@ -327,7 +327,7 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
         store(file, options.stanza, *delivery.target);
         // Of two who store at the same time at least the later one sees the other. What he has
         // stored stays: somebody with the same contents may have been told that it is there.
-        if (delivery.target->looks_again) {
+        if (delivery.target->repository->storage().is_listing_cheap()) {
             is_stored(file, options.stanza, *delivery.target);
         }
     });

@@ -81,6 +81,7 @@ public:
     FailingStorage(Storage& inner, FaultPlan& plan) : inner_(inner), plan_(plan) {}
 
     std::string location() const override { return inner_.location(); }
+    bool is_listing_cheap() const noexcept override { return inner_.is_listing_cheap(); }
     std::optional<EntryInfo> info(std::string_view path) const override
     {
         step(plan_, "get the status of", path);

@@ -79,6 +79,7 @@ private:
 class MemoryStorage final : public Storage {
 public:
     std::string location() const override { return "memory"; }
+    bool is_listing_cheap() const noexcept override { return true; }
 
     std::optional<EntryInfo> info(std::string_view path) const override
     {

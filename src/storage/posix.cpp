@@ -132,6 +132,7 @@ public:
     }
 
     std::string location() const override { return directories_.options().root; }
+    bool is_listing_cheap() const noexcept override { return true; }
     std::optional<EntryInfo> info(std::string_view path) const override;
     void list(std::string_view directory, const Visitor& visit) const override;
     std::unique_ptr<RandomSource> open(std::string_view path) const override;

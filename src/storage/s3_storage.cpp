@@ -63,6 +63,7 @@ public:
     }
 
     std::string location() const override { return client_->name_of(client_->key_of("")); }
+    bool is_listing_cheap() const noexcept override { return false; }
     std::optional<EntryInfo> info(std::string_view path) const override;
     void list(std::string_view directory, const Visitor& visit) const override;
     std::unique_ptr<RandomSource> open(std::string_view path) const override;

@@ -11,6 +11,7 @@ class PassingStorage : public storage::Storage {
 public:
     explicit PassingStorage(storage::Storage& inner) : inner_(inner) {}
     std::string location() const override { return inner_.location(); }
+    bool is_listing_cheap() const noexcept override { return inner_.is_listing_cheap(); }
     std::optional<storage::EntryInfo> info(std::string_view path) const override
     {
         return inner_.info(path);

@@ -17,8 +17,6 @@ struct PushTarget {
     unsigned index = 1;                                 // for messages
     const repository::Repository* repository = nullptr; // outlives the push
     repository::Cluster cluster;
-    // Listing is cheap: look again after storing for somebody who stored other contents meanwhile.
-    bool looks_again = false;
 };
 
 struct PushOptions {
@@ -43,7 +41,9 @@ struct PushFailure {
 // there with the same contents is left as it is. Throws Error(parameter_invalid) for a name that is
 // none of PostgreSQL's, Error(archive_mismatch) when the header names another cluster, version or
 // place, Error(format) for a file of the wrong size, and Error(archive_duplicate) when a target has
-// other contents under the name: then nothing is written anywhere.
+// other contents under the name: then nothing is written anywhere. Where listing is cheap a target
+// is looked at again when the file is stored, and the same error is thrown: of two who store other
+// contents at the same time at least one hears of it.
 [[nodiscard]] std::vector<PushFailure> push_wal(const PushOptions& options,
                                                 const std::vector<PushTarget>& targets);
 

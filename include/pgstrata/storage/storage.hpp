@@ -49,6 +49,10 @@ public:
 
     // Where the root is, for messages: "/var/lib/pgbackrest", "memory".
     virtual std::string location() const = 0;
+    // Whether list() costs about as much as opening a file does: then one listing more is worth a
+    // doubt less. A store that answers each by a request, which takes its time and may be charged
+    // for, says no.
+    virtual bool is_listing_cheap() const noexcept = 0;
     // Absence is an answer, not an error: nullopt when nothing is at `path`. Links are not
     // followed.
     virtual std::optional<EntryInfo> info(std::string_view path) const = 0;

@@ -142,4 +142,5 @@ TEST_CASE("a repository in a bucket is opened without a request", "[repositories
     const auto store = command::open_storage(configure(directory, kKeys), 1);
 
     CHECK(store->location() == "s3://bucket/strata");
+    CHECK_FALSE(store->is_listing_cheap());
 }

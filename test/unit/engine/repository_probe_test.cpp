@@ -24,6 +24,7 @@ public:
     }
 
     std::string location() const override { return "memory"; }
+    bool is_listing_cheap() const noexcept override { return true; }
     std::optional<storage::EntryInfo> info(std::string_view path) const override
     {
         return inner_->info(path);

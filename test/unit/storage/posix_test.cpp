@@ -125,6 +125,7 @@ TEST_CASE_METHOD(Fixture, "the root may be a link", "[storage]")
     CHECK(fs::exists(directory / "target/a/b"));
     CHECK(store->info("")->type == storage::EntryType::directory);
     CHECK(store->location() == directory / "root");
+    CHECK(store->is_listing_cheap());
 }
 
 TEST_CASE_METHOD(Fixture, "links and special files are told apart", "[storage]")
