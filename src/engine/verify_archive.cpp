@@ -4,6 +4,7 @@
 #include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
 #include "pgstrata/util/path.hpp"
@@ -65,7 +66,7 @@ FaultKind kind_of(ErrorCode code) noexcept
     case ErrorCode::file_invalid:
         return FaultKind::size;
     default:
-        return is_unreadable(code) ? FaultKind::unreadable : FaultKind::other;
+        return repository::is_unreadable(code) ? FaultKind::unreadable : FaultKind::other;
     }
 }
 
@@ -185,7 +186,7 @@ ArchiveVerification::Outcome ArchiveVerification::check(const ArchivedFile& file
             return Outcome::gone;
         }
         rethrow_unless_of_object(reading_.repository, error);
-        const bool is_unread = is_unreadable(error.code());
+        const bool is_unread = repository::is_unreadable(error.code());
         const std::lock_guard lock(mutex_);
         result_.faults.push_back({kind_of(error.code()), path, problem_of(error)});
         if (!is_unread) {

@@ -379,7 +379,7 @@ std::vector<VerifyFault> verify_identity(const repository::Repository& repositor
 {
     std::vector<VerifyFault> faults;
     const auto is_fault = [&](const Error& error) {
-        return repository::is_of_object(error.code()) || is_one_unreadable(repository, error);
+        return repository::is_unusable(repository, error);
     };
     for (const repository::TwinFault& fault :
          repository::inspect_documents(repository.storage(), is_fault)) {

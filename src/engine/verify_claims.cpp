@@ -4,6 +4,7 @@
 #include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/repository/file_pages.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
 #include "pgstrata/util/serial.hpp"
@@ -226,7 +227,7 @@ void ClaimCollector::blame(PackReader& reader, const PagedFile& file, const Erro
             rethrow_unless_of_object(repository_, error);
             DamagedPlace place{.pack = claims_.packs[extent.pack].name};
             place.problem = problem_of(error);
-            if (is_unreadable(error.code())) {
+            if (repository::is_unreadable(error.code())) {
                 unreadable.push_back(std::move(place));
                 continue;
             }
@@ -238,7 +239,7 @@ void ClaimCollector::blame(PackReader& reader, const PagedFile& file, const Erro
     const bool are_all_readable = places.empty() && unreadable.empty();
     for (const Extent& extent : file.extents) {
         if (are_all_readable) {
-            const bool is_passing = is_unreadable(reason.code());
+            const bool is_passing = repository::is_unreadable(reason.code());
             DamagedPlace place{.pack = claims_.packs[extent.pack].name,
                                .begin = extent.offset,
                                .end = extent.offset + 1,

@@ -3,6 +3,7 @@
 
 #include "engine/verify_unreadable.hpp"
 
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
 
@@ -61,7 +62,7 @@ std::map<PackName, std::uint64_t> PackVerification::find_packs()
         try {
             there.merge(list_packs(repository_, options_.stanza, packs));
         } catch (const Error& error) {
-            if (!is_one_unreadable(repository_, error)) {
+            if (!repository::is_one_unreadable(repository_, error)) {
                 throw;
             }
             for (const PackInfo& pack : packs) {
@@ -128,7 +129,7 @@ bool PackVerification::guard(const PackName& pack, const Check& check)
         check();
     } catch (const Error& error) {
         rethrow_unless_of_object(repository_, error);
-        if (is_unreadable(error.code())) {
+        if (repository::is_unreadable(error.code())) {
             miss(pack, error);
             return false;
         }
@@ -142,7 +143,7 @@ void PackVerification::check_scattered(PackChecker& checker, const ScatteredFile
     try {
         add(checker.check_scattered(file));
     } catch (const Error& error) {
-        if (!is_one_unreadable(repository_, error)) {
+        if (!repository::is_one_unreadable(repository_, error)) {
             throw;
         }
         // Its other packs may be well, and of a sample they are not read.
