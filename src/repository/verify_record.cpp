@@ -331,7 +331,7 @@ std::vector<VerifyRecord> read_verify_records(const Repository& repository, std:
             records.push_back(from_json(repository.read_document(path), path));
             records.back().number = number;
         } catch (const Error& error) {
-            if (!is_unusable(error.code())) {
+            if (!is_unusable(repository, error)) {
                 throw;
             }
             log::warn("a record of verify is passed over, damage that it told of is not known any "

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/hooked_storage.hpp"
+#include "support/recorded_log.hpp"
 #include "unit/engine/verify_fixture.hpp"
 
 #include "pgstrata/repository/verify_record.hpp"
@@ -147,6 +148,24 @@ TEST_CASE("known damage stays known while what it is in cannot be read", "[engin
     } else {
         CHECK(repository::known_damage(records, {run.full, run.incr}).has(run.first_pack()));
     }
+}
+
+TEST_CASE("a record of an earlier run that cannot be read is told of and passed over",
+          "[engine][verify][bug-58]")
+{
+    RefusedRun run;
+    run.verify();
+    const auto code = GENERATE(ErrorCode::access, ErrorCode::file_open, ErrorCode::service);
+    const std::string path = repository::verify_path(kStanza, 1);
+    const WarningLog log;
+
+    const auto report = run.verify_without(path, code);
+
+    CHECK(report.findings() == 1);
+    const auto* refused = find_refused(report.faults);
+    REQUIRE(refused != nullptr);
+    CHECK(refused->object == path);
+    CHECK_THAT(log.text(), Catch::Contains(fmt::format("'{}': {}", path, kRefused)));
 }
 
 TEST_CASE("no pack counts as read while it is not known what must be in it",

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/hooked_storage.hpp"
+#include "support/recorded_log.hpp"
 #include "unit/repository/fixture.hpp"
 
 #include "pgstrata/log/log.hpp"
@@ -412,12 +414,34 @@ TEST_CASE("a record that cannot be read stays until a run over everything has re
     log::configure({});
 }
 
+TEST_CASE("a record that the store refuses is passed over, and told of", "[repository][verify]")
+{
+    const auto code = GENERATE(ErrorCode::access, ErrorCode::service, ErrorCode::file_open);
+    MemoryRepository memory;
+    write_verify_record(*memory, kStanza, record(0, {{kOld, 0}}, {place(kOld, 0, 64)}));
+    write_verify_record(*memory, kStanza, record(0, {{kNew, 0}}, {place(kNew, 0, 64)}));
+    HookedStorage refusing(*memory.storage, [&](StorageCall call, std::string_view path) {
+        if (call == StorageCall::open && path == verify_path(kStanza, 1)) {
+            raise(code, "'{}' is refused", path);
+        }
+    });
+    const auto repository = Repository::open(refusing, {});
+    const WarningLog log;
+
+    const auto records = read_verify_records(*repository, kStanza);
+
+    REQUIRE(records.size() == 1);
+    CHECK(records.front().number == 2);
+    CHECK_THAT(log.text(), Catch::Contains(verify_path(kStanza, 1) + "' is refused"));
+}
+
 TEST_CASE("a store that does not answer is no damaged record", "[repository][verify]")
 {
     MemoryRepository memory;
     write_verify_record(*memory, kStanza, record(0, {{kOld, 0}}, {place(kOld, 0, 64)}));
     storage::FaultPlan plan;
     plan.code = ErrorCode::service;
+    plan.stay_broken = true;
     const auto failing = storage::make_failing_storage(*memory.storage, plan);
     const auto repository = Repository::open(*failing, {});
     plan.count = 0;
