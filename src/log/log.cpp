@@ -12,6 +12,8 @@
 #include <atomic>
 #include <cerrno>
 #include <ctime>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace pgstrata::log {
@@ -29,6 +31,8 @@ constexpr std::string_view kBanner = "-------------------PROCESS START----------
 // Settled by main before other threads start, so that a line needs no lock: it is one write(2).
 Settings settings;
 FileDescriptor file;
+std::string file_path;
+std::atomic<bool> is_file_complete = true;
 std::atomic<Level> most_detailed = Level::warn;
 thread_local unsigned process_number = 0;
 
@@ -107,46 +111,70 @@ void append_full(Line& line, Level level, int code, std::string_view text)
     append_message(line, level, code, text);
 }
 
-// There is nobody to tell about a log that cannot be written.
-void put(int fd, std::string_view text) noexcept
+// 0, or what was in the way (errno).
+int put(int fd, std::string_view text) noexcept
 {
     while (!text.empty()) {
         const ssize_t count = ::write(fd, text.data(), text.size());
         if (count > 0) {
             text.remove_prefix(static_cast<std::size_t>(count));
         } else if (errno != EINTR) {
-            return;
+            return errno;
         }
     }
+    return 0;
 }
 
-void put(int fd, const Line& line) noexcept
+int put(int fd, const Line& line) noexcept
 {
-    put(fd, std::string_view(line.data(), line.size()));
+    return put(fd, std::string_view(line.data(), line.size()));
+}
+
+void emit_to_console(Level level, int code, std::string_view text)
+{
+    Line line;
+    const bool is_short = level <= settings.standard_error;
+    if (is_short) {
+        fmt::format_to(std::back_inserter(line), "{}: ", label(level));
+        append_message(line, level, code, text);
+    } else {
+        append_full(line, level, code, text);
+    }
+    const bool is_output = !is_short && settings.console_stream == ConsoleStream::standard_output;
+    // There is nobody to tell about a console that cannot be written.
+    static_cast<void>(put(is_output ? STDOUT_FILENO : STDERR_FILENO, line));
+}
+
+bool is_for_console(Level level)
+{
+    return level <= std::max(settings.console, settings.standard_error);
+}
+
+// `problem`: what the last write to the file came to (errno). Told once, for a full disk would be
+// told with each line.
+void tell_of_file(int problem)
+{
+    if (problem == 0 || !is_file_complete.exchange(false) || !is_for_console(Level::warn)) {
+        return;
+    }
+    const std::string text =
+        fmt::format("unable to write '{}': [{}] {}\n"
+                    "NOTE: the command goes on, but its log file is not complete.",
+                    file_path,
+                    problem,
+                    std::error_code(problem, std::generic_category()).message());
+    emit_to_console(Level::warn, 0, make_printable(text));
 }
 
 void emit_printable(Level level, int code, std::string_view text)
 {
-    const bool to_standard_error = level <= settings.standard_error;
-    const bool to_console = !to_standard_error && level <= settings.console;
-    const bool to_file = file.is_open() && level <= settings.file;
-    if (to_standard_error) {
+    if (is_for_console(level)) {
+        emit_to_console(level, code, text);
+    }
+    if (file.is_open() && level <= settings.file) {
         Line line;
-        fmt::format_to(std::back_inserter(line), "{}: ", label(level));
-        append_message(line, level, code, text);
-        put(STDERR_FILENO, line);
-    }
-    if (!to_console && !to_file) {
-        return;
-    }
-    Line line;
-    append_full(line, level, code, text);
-    if (to_console) {
-        const bool is_output = settings.console_stream == ConsoleStream::standard_output;
-        put(is_output ? STDOUT_FILENO : STDERR_FILENO, line);
-    }
-    if (to_file) {
-        put(file.get(), line);
+        append_full(line, level, code, text);
+        tell_of_file(put(file.get(), line));
     }
 }
 
@@ -186,6 +214,8 @@ void configure(const Settings& wanted)
 void open_file(const std::string& path)
 {
     file = {};
+    file_path = path;
+    is_file_complete = true;
     if (settings.file != Level::off) {
         try {
             file = pgstrata::open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY);
@@ -198,7 +228,7 @@ void open_file(const std::string& path)
     if (file.is_open()) {
         struct stat status {};
         const bool has_content = ::fstat(file.get(), &status) == 0 && status.st_size > 0;
-        put(file.get(), fmt::format("{}{}", has_content ? "\n" : "", kBanner));
+        tell_of_file(put(file.get(), fmt::format("{}{}", has_content ? "\n" : "", kBanner)));
     }
 }
 

@@ -36,7 +36,8 @@ struct Settings {
 // Takes effect at once. Called by main before any thread starts.
 void configure(const Settings& wanted);
 // Opens the log file for appending and writes the start banner. When it cannot be opened one WARN
-// line says so and the program goes on without a file.
+// line says so and the program goes on without a file; when a line cannot be written to it later
+// (a full disk), one WARN line on the console says so too.
 void open_file(const std::string& path);
 
 // The number after P in this thread's lines: 0 for the main thread, workers from 1.

@@ -174,6 +174,20 @@ TEST_CASE_METHOD(Fixture, "a log file that cannot be opened is one warning", "[l
     CHECK_THAT(output.text(), Catch::EndsWith("\nP00   WARN: goes on\n"));
 }
 
+TEST_CASE_METHOD(Fixture, "a log file that cannot be written is one warning", "[log][bug-45]")
+{
+    log::configure({.console = Level::warn, .file = Level::info, .timestamp = false});
+
+    log::open_file("/dev/full");
+    log::info("first");
+    log::info("second");
+
+    CHECK_THAT(output.text(),
+               Catch::StartsWith("P00   WARN: unable to write '/dev/full': [28] ") &&
+                   Catch::EndsWith("the command goes on, but its log file is not complete.\n"));
+    CHECK(std::ranges::count(output.text(), '\n') == 2);
+}
+
 TEST_CASE_METHOD(Fixture, "a log file at level off is not made", "[log]")
 {
     log::configure({});
