@@ -173,6 +173,20 @@ TEST_CASE("a restore_command repeats what the command line said and archive-get 
                                                  "--repo2-path=/r"});
 }
 
+TEST_CASE("archive-get takes the spool that a restore was told, asynchronous or not", "[config]")
+{
+    ConfigHost host;
+    const Words restore{"--stanza=m", "--pg1-path=/pg", "--spool-path=/spool"};
+    Words words = restore;
+    words.insert(words.begin(), "restore");
+    const Words repeated = host.load(words).command_line_options();
+    CHECK(repeated == Words{"--pg1-path=/pg", "--spool-path=/spool"});
+
+    Words get{"archive-get", "--stanza=m", "000000010000000000000001", "/x"};
+    get.insert(get.end(), repeated.begin(), repeated.end());
+    CHECK(host.load(get).text("spool-path") == "/spool");
+}
+
 TEST_CASE("a relative --config is repeated as an absolute path", "[config]")
 {
     ConfigHost host;
