@@ -92,6 +92,26 @@ std::string named_backup(const Config& config)
         "'2026-11-21 14:00:00+00'");
 }
 
+// PostgreSQL would take a word as transaction 0 and recover past all there is, and would not start
+// with a longer name.
+void check_target(const RecoveryTarget& target, const std::string& text)
+{
+    constexpr std::size_t kMaxDigits = 20;
+    constexpr std::size_t kMaxName = 63;
+    const bool is_number =
+        text.size() <= kMaxDigits && text.find_first_not_of("0123456789") == std::string::npos;
+    if (target.type == RecoveryType::xid && !is_number) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("'{}' is not valid for 'target' option", text),
+                    "an xid is a number, such as 48211");
+    }
+    if (target.type == RecoveryType::name && text.size() > kMaxName) {
+        throw Error(ErrorCode::option_invalid_value,
+                    fmt::format("'{}' is not valid for 'target' option", text),
+                    fmt::format("the name of a restore point has at most {} bytes", kMaxName));
+    }
+}
+
 RecoveryTarget recovery_target(const Config& config)
 {
     RecoveryTarget target;
@@ -114,6 +134,7 @@ RecoveryTarget recovery_target(const Config& config)
         }
         target.lsn = *lsn;
     }
+    check_target(target, text);
     return target;
 }
 
@@ -134,6 +155,16 @@ std::string quote_word(const std::string& word)
     return quoted + "'";
 }
 
+// PostgreSQL puts names where a command has %f or %p, and a single % where it has two.
+std::string double_percents(const std::string& text)
+{
+    std::string doubled;
+    for (const char symbol : text) {
+        doubled += symbol == '%' ? std::string("%%") : std::string(1, symbol);
+    }
+    return doubled;
+}
+
 // What PostgreSQL calls for each WAL file: this program with the options that this restore was
 // given.
 std::string restore_command(const Config& config)
@@ -142,6 +173,7 @@ std::string restore_command(const Config& config)
     for (const std::string& option : config.command_line_options()) {
         command += " " + quote_word(option);
     }
+    command = double_percents(command);
     return fmt::format("{} --stanza={} archive-get %f \"%p\"", command, config.text("stanza"));
 }
 

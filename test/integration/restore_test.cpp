@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <thread>
 
+using Catch::Contains;
 using namespace pgstrata::test;
 
 namespace {
@@ -123,7 +124,25 @@ TEST_CASE("a restore needs a backup that exists and can reach the target", "[res
     CHECK(of_named.text().find("backup set selection") == std::string::npos);
     CHECK(site.run({"restore", target, "--type=lsn", "--target=0/28"}).status == 75);
     CHECK(site.run({"restore", target, "--type=time"}).status == 37);
+    CHECK(site.run({"restore", target, "--type=xid", "--target=48x"}).status == 32);
+    CHECK(site.run({"restore", target, "--type=name", "--target=" + std::string(64, 'n')}).status ==
+          32);
     CHECK_FALSE(fs::exists(target.substr(target.find('=') + 1) + "/PG_VERSION"));
+}
+
+TEST_CASE("recovery fetches WAL also where a path holds a percent sign", "[restore][bug-6]")
+{
+    Site site;
+    site.backup();
+    site.cluster().sql("CREATE TABLE t AS SELECT 1 AS a");
+    site.cluster().archive_current_segment();
+
+    Cluster restored = site.restore({"--spool-path=" + site.path("100%file %p")});
+
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql("SELECT a FROM t") == "1");
+    CHECK_THAT(read_file(restored.path("postgresql.auto.conf")), Catch::Contains("100%%file %%p"));
 }
 
 TEST_CASE("a time that the archive does not reach is refused before anything is written",
