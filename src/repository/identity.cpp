@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <iterator>
 
 namespace pgstrata::repository {
@@ -19,25 +20,28 @@ namespace {
 constexpr std::string_view kSlotSuffix = ".json";
 constexpr auto kCopiesMember = "copies";
 
-[[noreturn]] void raise_newer(std::uint64_t format, const std::string& path)
+Error newer_format(std::uint64_t format, const std::string& path)
 {
-    throw Error(ErrorCode::version_not_supported,
-                fmt::format("the repository has format {} by its '{}', this program knows {}",
-                            format,
-                            path,
-                            kRepositoryFormat),
-                "use the version of pgstrata that wrote it, or a newer one");
+    return {ErrorCode::version_not_supported,
+            fmt::format("the repository has format {} by its '{}', this program knows {}",
+                        format,
+                        path,
+                        kRepositoryFormat),
+            "use the version of pgstrata that wrote it, or a newer one"};
 }
 
-Identity decode_identity(std::string_view text, const std::string& path)
+// What a text says that need not be sound; nullopt when that is no newer format.
+std::optional<Error> stated_newer_format(std::string_view text, const std::string& path)
 {
-    // The format comes first: a newer one may have another idea of everything else.
     const nlohmann::json unchecked = nlohmann::json::parse(text, nullptr, false);
-    if (unchecked.is_object() && unchecked.contains("format") &&
-        unchecked["format"].is_number_unsigned() && unchecked["format"] > kRepositoryFormat) {
-        raise_newer(unchecked["format"], path);
-    }
-    const nlohmann::json document = open_document(text, path);
+    const bool is_newer = unchecked.is_object() && unchecked.contains("format") &&
+                          unchecked["format"].is_number_unsigned() &&
+                          unchecked["format"] > kRepositoryFormat;
+    return is_newer ? std::optional(newer_format(unchecked["format"], path)) : std::nullopt;
+}
+
+Identity decode_identity(const nlohmann::json& document, const std::string& path)
+{
     const auto cipher = codec::parse_cipher(document_text(document, "cipher", path));
     if (!cipher) {
         raise(ErrorCode::format, "'{}' in the repository names an unknown cipher", path);
@@ -46,6 +50,56 @@ Identity decode_identity(std::string_view text, const std::string& path)
     return {
         document_text(document, "id", path), *cipher, copies != document.end() && *copies == true};
 }
+
+// Takes the identity from whichever of its two texts is sound.
+class IdentityReader {
+public:
+    // A sound text of a newer format is refused before anything else is looked at. One that is not
+    // sound may have a flipped digit: what it says counts only when none is.
+    void operator()(std::string_view text, const std::string& path)
+    {
+        const std::optional<Error> newer = stated_newer_format(text, path);
+        const nlohmann::json document = open(text, path, newer);
+        if (newer) {
+            throw Error(*newer);
+        }
+        identity_ = decode_identity(document, path);
+    }
+    // Lets `work` read the twin with this reader. Where neither was sound and one says that it is
+    // of a newer format, that is the error: its checksum may be another.
+    template <typename Work>
+    auto read_by(const Work& work)
+    {
+        try {
+            return work(std::ref(*this));
+        } catch (const Error& error) {
+            const bool is_lost =
+                error.code() == ErrorCode::checksum || error.code() == ErrorCode::file_missing;
+            if (is_lost && unproved_) {
+                throw Error(*unproved_);
+            }
+            throw;
+        }
+    }
+    const Identity& identity() const noexcept { return identity_; }
+
+private:
+    nlohmann::json
+    open(std::string_view text, const std::string& path, const std::optional<Error>& newer)
+    {
+        try {
+            return open_document(text, path);
+        } catch (const Error&) {
+            if (newer && !unproved_) {
+                unproved_ = newer;
+            }
+            throw;
+        }
+    }
+
+    Identity identity_;
+    std::optional<Error> unproved_; // that a text which is not sound says to be newer
+};
 
 void check_slot_name(const std::string& id, const std::string& path)
 {
@@ -89,12 +143,11 @@ bool is_missing_copy(const TwinFault& fault)
 
 std::optional<Identity> read_identity(const storage::Storage& storage)
 {
-    Identity identity;
-    const bool is_there = read_twin(
-        storage, std::string(kRepositoryFile), [&](std::string_view text, const std::string& path) {
-            identity = decode_identity(text, path);
-        });
-    return is_there ? std::optional(identity) : std::nullopt;
+    IdentityReader reader;
+    const bool is_there = reader.read_by([&](const TextReader& read) {
+        return read_twin(storage, std::string(kRepositoryFile), read);
+    });
+    return is_there ? std::optional(reader.identity()) : std::nullopt;
 }
 
 bool write_identity(storage::Storage& storage, const Identity& identity)
@@ -141,7 +194,9 @@ void mend_documents(storage::Storage& storage)
             storage.remove(copy_path(path));
         }
     }
-    mend_twin(storage, std::string(kRepositoryFile), decode_identity);
+    IdentityReader().read_by([&](const TextReader& read) {
+        return mend_twin(storage, std::string(kRepositoryFile), read);
+    });
 }
 
 void make_missing_copies(storage::Storage& storage)
@@ -156,12 +211,14 @@ std::vector<TwinFault> inspect_documents(const storage::Storage& storage,
 {
     bool has_copies = !list_copied_key_slots(storage).empty();
     bool is_older = false;
+    IdentityReader reader;
     std::vector<TwinFault> faults = inspect_twin(
         storage,
         std::string(kRepositoryFile),
         [&](std::string_view text, const std::string& path) {
             has_copies = has_copies || is_copy_path(path);
-            is_older = !decode_identity(text, path).has_copies;
+            reader(text, path);
+            is_older = !reader.identity().has_copies;
         },
         is_of_object);
     const auto read_slot = [](std::string_view text, const std::string& path) {

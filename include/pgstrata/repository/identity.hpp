@@ -19,7 +19,8 @@ struct Identity {
 };
 
 // nullopt when there is no repository. Throws Error(version_not_supported) for a newer format,
-// which is looked at before everything else.
+// which is looked at before everything else but the checksum; where neither the document nor its
+// copy is sound, also when one of them says that it has one.
 std::optional<Identity> read_identity(const storage::Storage& storage);
 // Without the copy; false when another host was faster.
 bool write_identity(storage::Storage& storage, const Identity& identity);

@@ -93,6 +93,17 @@ std::string described(const std::vector<TwinFault>& faults)
     return text;
 }
 
+// An identity with one digit flipped.
+std::string with_format_9(ByteView sound)
+{
+    std::string text(as_text(sound));
+    constexpr std::string_view kFormat = "\"format\": 1";
+    const auto at = text.find(kFormat);
+    REQUIRE(at != std::string::npos);
+    text[at + kFormat.size() - 1] = '9';
+    return text;
+}
+
 // The identity as versions without copies wrote it.
 void make_older(const MemoryRepository& memory)
 {
@@ -331,6 +342,57 @@ TEST_CASE("a copy of a newer format is refused as the identity would be", "[iden
                          Error,
                          HasCode(ErrorCode::version_not_supported));
     CHECK(objects_of(*memory.storage) == before);
+}
+
+TEST_CASE("a sound identity of a newer format is refused whatever its copy says",
+          "[identity][bug-48]")
+{
+    const MemoryRepository memory;
+    memory.replace(kRepositoryFile, as_bytes(seal_document({{"format", 2}})));
+    const auto before = objects_of(*memory.storage);
+
+    CHECK_THROWS_MATCHES(Repository::open_or_create(*memory.storage, {}),
+                         Error,
+                         HasCode(ErrorCode::version_not_supported));
+    CHECK_THROWS_MATCHES(
+        mend_documents(*memory.storage), Error, HasCode(ErrorCode::version_not_supported));
+    CHECK(objects_of(*memory.storage) == before);
+}
+
+TEST_CASE("a digit that makes the format a newer one is damage, and the copy serves",
+          "[identity][bug-47][bug-48]")
+{
+    const MemoryRepository memory;
+    const bool is_copy = GENERATE(false, true);
+    const std::string lost = is_copy ? copy_path(kRepositoryFile) : std::string(kRepositoryFile);
+    const Buffer sound = memory.read(lost);
+    const std::string damaged = with_format_9(sound);
+    const WarningLog warnings;
+
+    SECTION("where the other one is sound")
+    {
+        memory.replace(lost, as_bytes(damaged));
+        CHECK(Repository::open(*memory.storage, {})->id() == memory.repository->id());
+        CHECK((warnings.text().find("stanza-create") != std::string::npos) == !is_copy);
+        const auto faults = inspect(*memory.storage);
+        REQUIRE(faults.size() == 1);
+        CHECK(faults.front().object == lost);
+        CHECK(faults.front().error.code() == ErrorCode::checksum);
+        mend_documents(*memory.storage);
+        CHECK(as_text(memory.read(lost)) == as_text(sound));
+    }
+    SECTION("where there is no other one")
+    {
+        memory.replace(lost, as_bytes(damaged));
+        memory.storage->remove(is_copy ? std::string(kRepositoryFile) : copy_path(kRepositoryFile));
+        const auto before = objects_of(*memory.storage);
+        CHECK_THROWS_MATCHES(Repository::open(*memory.storage, {}),
+                             Error,
+                             HasCode(ErrorCode::version_not_supported));
+        CHECK_THROWS_MATCHES(
+            mend_documents(*memory.storage), Error, HasCode(ErrorCode::version_not_supported));
+        CHECK(objects_of(*memory.storage) == before);
+    }
 }
 
 TEST_CASE("a repository of a version without copies gets them", "[identity][bug-47]")

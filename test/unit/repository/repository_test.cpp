@@ -93,10 +93,13 @@ TEST_CASE("another cipher than the repository's is refused", "[repository][bug-5
 TEST_CASE("a newer format is refused as such, even where all else is new", "[repository][bug-48]")
 {
     const MemoryRepository memory;
-    const std::string text = GENERATE(R"({"format": 2})",
+    const std::string text = GENERATE(as<std::string>{},
+                                      R"({"format": 2})",
                                       R"({"format": 2, "id": [], "cipher": {}, "checksum": "?"})",
-                                      R"({"format": 18446744073709551615})");
+                                      R"({"format": 18446744073709551615})",
+                                      seal_document({{"format", 2}, {"id", 7}}));
     memory.replace(kRepositoryFile, as_bytes(text));
+    memory.replace(copy_path(kRepositoryFile), as_bytes(text));
     CHECK_THROWS_MATCHES(open(memory, {}), Error, HasCode(ErrorCode::version_not_supported));
     CHECK_THROWS_MATCHES(Repository::open_or_create(*memory.storage, {}),
                          Error,
