@@ -5,7 +5,25 @@
 
 #include <zstd.h>
 
+#include <array>
+#include <utility>
+
 namespace pgstrata::codec {
+
+namespace {
+
+constexpr int kTunedLevel = 3;
+// WAL repeats what was written a moment ago, in pieces of five bytes and more: a small table that
+// forgets fast and stays in the first cache finds it better than the large ones of the levels.
+// Measured over 30 segments of pgbench, jsonb, indexes, time series and text.
+constexpr std::array kWalParameters = {
+    std::pair(ZSTD_c_strategy, static_cast<int>(ZSTD_fast)),
+    std::pair(ZSTD_c_hashLog, 14),
+    std::pair(ZSTD_c_minMatch, 5),
+    std::pair(ZSTD_c_targetLength, 0),
+};
+
+} // namespace
 
 ZstdCompressor::ZstdCompressor(int level) : context_(ZSTD_createCCtx())
 {
@@ -20,6 +38,18 @@ ZstdCompressor::ZstdCompressor(int level) : context_(ZSTD_createCCtx())
               ZSTD_maxCLevel());
     }
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level);
+}
+
+ZstdCompressor ZstdCompressor::for_wal(int level)
+{
+    const bool is_tuned = level >= 1 && level <= kTunedLevel;
+    ZstdCompressor compressor(is_tuned ? kTunedLevel : level);
+    if (is_tuned) {
+        for (const auto& [parameter, value] : kWalParameters) {
+            ZSTD_CCtx_setParameter(compressor.context_.get(), parameter, value);
+        }
+    }
+    return compressor;
 }
 
 void ZstdCompressor::compress(ByteView raw, Buffer& out)

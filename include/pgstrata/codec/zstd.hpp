@@ -18,6 +18,9 @@ class ZstdCompressor {
 public:
     // Throws Error(option_invalid_value) for a level that libzstd does not know.
     explicit ZstdCompressor(int level);
+    // The same, but that levels 1 to 3 are one, made for WAL: as small as level 3 (within some
+    // percent, smaller for most) in two thirds of its time or less.
+    static ZstdCompressor for_wal(int level);
     // Replaces the contents of `out` with one zstd frame that states its content size.
     void compress(ByteView raw, Buffer& out);
 

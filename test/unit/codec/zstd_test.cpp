@@ -37,6 +37,28 @@ TEST_CASE("what is compressed comes back", "[codec][zstd][bug-49]")
     CHECK(as_text(back) == as_text(raw));
 }
 
+TEST_CASE("levels 1 to 3 are one for WAL, and the others are zstd's own", "[codec][zstd]")
+{
+    std::string raw;
+    for (unsigned i = 0; raw.size() < 1U << 20U; ++i) {
+        raw += fmt::format("{:x} balance of {} is {};", i, i * 7919 % 1000, i * i % 10007);
+    }
+    const auto compressed = [&raw](ZstdCompressor compressor) {
+        Buffer out;
+        compressor.compress(as_bytes(raw), out);
+        Buffer back(raw.size());
+        ZstdDecompressor().decompress(out, back.span());
+        CHECK((as_text(back) == raw));
+        return std::string(as_text(out));
+    };
+    const std::string wal = compressed(ZstdCompressor::for_wal(3));
+    CHECK((compressed(ZstdCompressor::for_wal(1)) == wal));
+    CHECK((compressed(ZstdCompressor::for_wal(2)) == wal));
+    CHECK((compressed(ZstdCompressor(3)) != wal));
+    const int level = GENERATE(-7, 4, 19);
+    CHECK((compressed(ZstdCompressor::for_wal(level)) == compressed(ZstdCompressor(level))));
+}
+
 TEST_CASE("a level libzstd does not know is refused", "[codec][zstd]")
 {
     CHECK_THROWS_MATCHES(ZstdCompressor(99), Error, HasCode(ErrorCode::option_invalid_value));
