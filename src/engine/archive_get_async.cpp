@@ -3,7 +3,6 @@
 
 #include "engine/arriving_file.hpp"
 
-#include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
@@ -66,7 +65,7 @@ void read_entry(const FileDescriptor& file,
                 const postgres::ControlFile& control,
                 Sink* copy)
 {
-    codec::Sha256 digest;
+    repository::WalDigest digest(entry.digest);
     Buffer stretch(kStretch);
     std::uint64_t offset = 0;
     for (std::size_t count = stretch.size(); count == stretch.size(); offset += count) {
@@ -83,8 +82,7 @@ void read_entry(const FileDescriptor& file,
             copy->write(bytes);
         }
     }
-    if (offset != control.wal_segment_size ||
-        repository::wal_digest(digest.finish()) != entry.digest) {
+    if (offset != control.wal_segment_size || digest.finish() != entry.digest) {
         raise(ErrorCode::checksum, "its contents are not what was fetched");
     }
 }

@@ -104,7 +104,7 @@ public:
         run_workers(
             std::clamp<std::size_t>(workers, 1, std::max<std::size_t>(file_.frames.size(), 1)),
             [this](std::size_t, const std::stop_token& token) { prepare_frames(token); });
-        file_.digest = repository::wal_digest(digest_.finish());
+        file_.digest = digest_.finish();
         file_.times = times_.times();
     }
 
@@ -139,7 +139,7 @@ private:
         Buffer scratch;
         Buffer back;
         if (level_) {
-            compressor.emplace(*level_);
+            compressor.emplace(codec::ZstdCompressor::for_wal(*level_));
         }
         for (auto number = read_next(raw); number && !token.stop_requested();
              number = read_next(raw)) {
@@ -176,17 +176,37 @@ private:
     std::optional<int> level_;
     std::mutex read_mutex_;
     std::size_t next_ = 0;
-    codec::Sha256 digest_;
+    repository::WalDigest digest_;
     postgres::WalTimeScan times_;
 };
 
+// Whether what was archived under `digest` is this file. The digest of another kind needs reading
+// the file once more.
+bool is_same_file(const PreparedFile& file, const std::string& path, const std::string& digest)
+{
+    if (digest == file.digest) {
+        return true;
+    }
+    repository::WalDigest again(digest);
+    const FileDescriptor descriptor = open_file(path, O_RDONLY);
+    Buffer stretch;
+    for (std::uint64_t offset = 0; offset < file.size; offset += stretch.size()) {
+        stretch.resize(std::min<std::uint64_t>(codec::kFrameRawLimit, file.size - offset));
+        if (pread_fully(descriptor.get(), stretch.span(), offset, path) != stretch.size()) {
+            raise(ErrorCode::file_read, "'{}' became shorter while it was read", path);
+        }
+        again.update(stretch);
+    }
+    return again.finish() == digest;
+}
+
 // True when the target has the file already.
-bool is_stored(const PreparedFile& file, const std::string& stanza, const PushTarget& target)
+bool is_stored(const PreparedFile& file, const PushOptions& options, const PushTarget& target)
 {
     const auto found =
-        repository::find_wal(*target.repository, stanza, target.cluster.id, file.name.name);
+        repository::find_wal(*target.repository, options.stanza, target.cluster.id, file.name.name);
     for (const repository::WalObjectName& object : found) {
-        if (object.digest != file.digest) {
+        if (!is_same_file(file, options.path, object.digest)) {
             throw Error(
                 ErrorCode::archive_duplicate,
                 fmt::format(
@@ -284,7 +304,7 @@ void look_for_file(const PreparedFile& file,
                    std::vector<Delivery>& deliveries)
 {
     deliver(deliveries, [&](Delivery& delivery) {
-        delivery.was_there = is_stored(file, options.stanza, *delivery.target);
+        delivery.was_there = is_stored(file, options, *delivery.target);
     });
     refuse_duplicate(deliveries);
     for (const Delivery& delivery : deliveries) {
@@ -328,7 +348,7 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
         // Of two who store at the same time at least the later one sees the other. What he has
         // stored stays: somebody with the same contents may have been told that it is there.
         if (delivery.target->repository->storage().is_listing_cheap()) {
-            is_stored(file, options.stanza, *delivery.target);
+            is_stored(file, options, *delivery.target);
         }
     });
     refuse_duplicate(deliveries);

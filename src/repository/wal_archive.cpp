@@ -192,11 +192,6 @@ std::optional<postgres::WalTimes> read_wal_times(const Repository& repository,
                               load<std::int64_t>(note->data() + sizeof(std::int64_t))};
 }
 
-std::string wal_digest(const codec::Sha256Digest& digest)
-{
-    return to_hex(ByteView(digest).first(20));
-}
-
 Buffer read_wal(const Repository& repository,
                 std::string_view stanza,
                 ArchiveId id,
@@ -206,7 +201,7 @@ Buffer read_wal(const Repository& repository,
     const std::string path = object_path(stanza, id, name);
     Buffer content;
     content.reserve(std::min(limit, kReserveLimit));
-    codec::Sha256 digest;
+    WalDigest digest(name.digest);
     read_stretches(repository, path, name, [&](ByteView stretch) {
         if (content.size() + stretch.size() > limit) {
             raise(
@@ -215,7 +210,7 @@ Buffer read_wal(const Repository& repository,
         content.append(stretch);
         digest.update(stretch);
     });
-    if (wal_digest(digest.finish()) != name.digest) {
+    if (digest.finish() != name.digest) {
         raise_other_contents(path);
     }
     return content;
@@ -231,7 +226,7 @@ void stream_wal(const Repository& repository,
     const auto wal_name = postgres::parse_wal_file_name(name.wal_name);
     const bool is_segment = wal_name && postgres::holds_wal(wal_name->kind);
     const std::uint64_t limit = is_segment ? cluster.wal_segment_size : kHistoryLimit;
-    codec::Sha256 digest;
+    WalDigest digest(name.digest);
     bool is_digested = is_plain_file(repository, name);
     std::uint64_t size = 0;
     read_stretches(repository, path, name, [&](ByteView stretch) {
@@ -254,7 +249,7 @@ void stream_wal(const Repository& repository,
     });
     const bool is_short =
         wal_name && wal_name->kind == postgres::WalFileKind::segment && size != limit;
-    if (is_short || (is_digested && wal_digest(digest.finish()) != name.digest)) {
+    if (is_short || (is_digested && digest.finish() != name.digest)) {
         raise_other_contents(path);
     }
 }
@@ -269,7 +264,7 @@ void check_wal(const Repository& repository,
     const bool is_wal = wal_name && postgres::holds_wal(wal_name->kind);
     const bool is_segment = wal_name && wal_name->kind == postgres::WalFileKind::segment;
     const bool is_history = wal_name && wal_name->kind == postgres::WalFileKind::history;
-    codec::Sha256 digest;
+    WalDigest digest(name.digest);
     std::uint64_t size = 0;
     bool is_right = true;
     Buffer history;
@@ -283,7 +278,7 @@ void check_wal(const Repository& repository,
             history.append(stretch);
         }
     });
-    if (wal_digest(digest.finish()) != name.digest) {
+    if (digest.finish() != name.digest) {
         raise_other_contents(path);
     }
     if (is_segment ? size != cluster.wal_segment_size

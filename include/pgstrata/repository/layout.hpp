@@ -65,7 +65,7 @@ std::string wal_directory(std::string_view stanza, ArchiveId id, std::string_vie
 // "<name>-<40 hex digest>[.zst]"
 struct WalObjectName {
     std::string wal_name;
-    std::string digest; // first 160 bits of the SHA-256 of the plain file, lower-case hex
+    std::string digest; // of the plain file, as wal_digest.hpp makes it
     bool is_compressed = false;
 };
 std::string to_string(const WalObjectName& name);

@@ -7,6 +7,7 @@
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/repository.hpp"
+#include "pgstrata/repository/wal_digest.hpp"
 
 #include <functional>
 #include <optional>
@@ -21,9 +22,6 @@ std::vector<WalObjectName> find_wal(const Repository& repository,
                                     std::string_view stanza,
                                     ArchiveId id,
                                     std::string_view wal_name);
-
-// First 160 bits of SHA-256 as 40 hex digits.
-std::string wal_digest(const codec::Sha256Digest& digest);
 
 // The whole plain file. `limit` bounds it. Checks frames and then the digest in the name:
 // Error(checksum).

@@ -4,6 +4,7 @@
 #include "unit/postgres/wal_builder.hpp"
 
 #include "pgstrata/repository/wal_archive.hpp"
+#include "pgstrata/util/hex.hpp"
 
 #include <array>
 #include <chrono>
@@ -190,6 +191,26 @@ TEST_CASE("pushing the same again is success and writes nothing", "[engine][arch
     run.push(kSegmentName, make_segment());
     CHECK(run.objects(run.first) == object);
     CHECK_THAT(run.warnings.text(), Catch::Contains("already exists in the repo1 archive"));
+}
+
+TEST_CASE("what was archived under a SHA-256 is known again", "[engine][archive][bug-18]")
+{
+    ArchiveRun run;
+    const std::string stored = make_segment("one");
+    const std::string digest = to_hex(ByteView(codec::sha256(as_bytes(stored))).first(20));
+    storage::write_file(
+        *run.first.storage,
+        fmt::format("{}/{}",
+                    repository::wal_directory(kStanza, run.cluster.id, kSegmentName),
+                    repository::to_string({kSegmentName, digest, false})),
+        as_bytes(stored));
+
+    run.push(kSegmentName, stored);
+
+    CHECK(objects_in(run.first) == 1);
+    CHECK((run.get(kSegmentName) == stored));
+    CHECK_THROWS_MATCHES(
+        run.push(kSegmentName, make_segment("two")), Error, HasCode(ErrorCode::archive_duplicate));
 }
 
 TEST_CASE("other contents under a name are refused and stored nowhere", "[engine][archive][bug-18]")

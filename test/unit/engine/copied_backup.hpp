@@ -160,7 +160,7 @@ inline void archive_file(const repository::Repository& repository,
                          const std::string& name,
                          ByteView bytes)
 {
-    const std::string digest = repository::wal_digest(codec::sha256(bytes));
+    const std::string digest = repository::wal_digest(bytes);
     storage::write_file(repository.storage(),
                         fmt::format("{}/{}",
                                     repository::wal_directory(kRestoreStanza, id, name),
