@@ -188,17 +188,19 @@ std::unique_ptr<repository::Lease> claim_next_turn(const repository::Repository&
 {
     auto lease =
         repository::Lease::claim(repository, stanza, label, last_turn ? *last_turn + 1 : 0);
-    const bool is_complete =
-        repository.storage().info(repository::summary_path(stanza, label)).has_value();
-    if (lease && is_complete) {
-        lease->release();
+    const Error taken(
+        ErrorCode::lock_acquire,
+        fmt::format("backup '{}' of stanza '{}' was taken up by somebody else", label, stanza),
+        "wait until it is done");
+    if (!lease) {
+        throw Error(taken);
     }
-    if (!lease || is_complete) {
-        throw Error(
-            ErrorCode::lock_acquire,
-            fmt::format("backup '{}' of stanza '{}' was taken up by somebody else", label, stanza),
-            "wait until it is done");
-    }
+    work_under(*lease, [&] {
+        if (repository.storage().info(repository::summary_path(stanza, label))) {
+            lease->release();
+            throw Error(taken);
+        }
+    });
     return lease;
 }
 
@@ -256,9 +258,11 @@ void collect_abandoned_backups(const repository::Repository& repository,
         }
         // Somebody may want to go on with it at this very moment.
         const auto lease = claim_next_turn(repository, stanza, label, last_turn);
-        check_still_unneeded(repository, stanza, label, known, *lease);
-        log::info("remove what is left of the aborted backup {}", label);
-        remove_incomplete_backup(repository, stanza, label, *lease);
+        work_under(*lease, [&] {
+            check_still_unneeded(repository, stanza, label, known);
+            log::info("remove what is left of the aborted backup {}", label);
+            remove_incomplete_backup(repository, stanza, label, *lease);
+        });
     }
 }
 

@@ -2,6 +2,7 @@
 #include "engine/backup_claim.hpp"
 
 #include "engine/backup_label.hpp"
+#include "engine/remains.hpp"
 #include "engine/unfinished_backup.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
@@ -69,15 +70,17 @@ void BackupClaim::finish() noexcept
 void BackupClaim::give_up() noexcept
 {
     try {
-        if (!lease_->is_held()) {
-            return;
-        }
-        if (can_resume_ && repository::has_journal(repository_, stanza_, label_)) {
-            lease_->release();
-            log::info("what backup {} has stored is kept for a later try", label_);
-            return;
-        }
-        remove_incomplete_backup(repository_, stanza_, label_, *lease_);
+        work_under(*lease_, [&] {
+            if (!lease_->is_held()) {
+                return;
+            }
+            if (can_resume_ && repository::has_journal(repository_, stanza_, label_)) {
+                lease_->release();
+                log::info("what backup {} has stored is kept for a later try", label_);
+                return;
+            }
+            remove_incomplete_backup(repository_, stanza_, label_, *lease_);
+        });
     } catch (const std::exception& error) {
         log::warn("unable to remove the aborted backup {}: {}", label_, error.what());
     }

@@ -45,8 +45,10 @@ bool remove_without_summary(const ExpireOptions& options,
     try {
         const auto lease =
             claim_next_turn(repository, options.stanza, backup.label, backup.last_turn);
-        check_still_unneeded(repository, options.stanza, backup.label, known, *lease);
-        remove_incomplete_backup(repository, options.stanza, backup.label, *lease);
+        work_under(*lease, [&] {
+            check_still_unneeded(repository, options.stanza, backup.label, known);
+            remove_incomplete_backup(repository, options.stanza, backup.label, *lease);
+        });
         return true;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::lock_acquire) {

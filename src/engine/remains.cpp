@@ -77,16 +77,28 @@ bool has_family_begun(const repository::Repository& repository,
     return std::ranges::any_of(repository::list_labels(repository, stanza), has_begun);
 }
 
+void work_under(repository::Lease& lease, const std::function<void()>& work)
+{
+    try {
+        work();
+    } catch (...) {
+        try {
+            lease.give_up();
+        } catch (const std::exception& error) {
+            log::warn("unable to remove the lease of a backup: {}", error.what());
+        }
+        throw;
+    }
+}
+
 void check_still_unneeded(const repository::Repository& repository,
                           const std::string& stanza,
                           const std::string& label,
-                          const KnownBackups& known,
-                          repository::Lease& held)
+                          const KnownBackups& known)
 {
     if (!has_family_begun(repository, stanza, label, known)) {
         return;
     }
-    held.give_up();
     throw Error(ErrorCode::lock_acquire,
                 fmt::format("what is left of backup '{}' of stanza '{}' stays: a backup that may "
                             "build on it has begun",
@@ -122,17 +134,14 @@ bool give_back(const repository::Repository& repository,
             sleep_milliseconds(kPause);
             continue;
         }
-        try {
-            if (write_summary_back(repository, stanza, label, write)) {
-                held.add(std::move(lease));
-                return true;
-            }
-        } catch (const Error&) {
+        bool is_back = false;
+        work_under(*lease, [&] { is_back = write_summary_back(repository, stanza, label, write); });
+        if (is_back) {
+            held.add(std::move(lease));
+        } else {
             lease->give_up();
-            throw;
         }
-        lease->give_up();
-        return false;
+        return is_back;
     }
     throw Error(ErrorCode::lock_acquire,
                 fmt::format("backup '{}' of stanza '{}', on which another may build, cannot be "

@@ -27,13 +27,16 @@ bool has_family_begun(const repository::Repository& repository,
                       const std::string& label,
                       const KnownBackups& known);
 
-// Throws Error(lock_acquire), and gives the lease up, when has_family_begun(). The lease must have
-// been claimed when the backup had no summary: one that begins later does not find it.
+// Lets `work` go on under a lease that was claimed for it, and gives that up when it fails: nobody
+// has to wait until it runs out.
+void work_under(repository::Lease& lease, const std::function<void()>& work);
+
+// Throws Error(lock_acquire) when has_family_begun(). A lease must have been claimed when the
+// backup had no summary: one that begins later does not find it.
 void check_still_unneeded(const repository::Repository& repository,
                           const std::string& stanza,
                           const std::string& label,
-                          const KnownBackups& known,
-                          repository::Lease& held);
+                          const KnownBackups& known);
 
 // Leases of backups that are given back, released together at the end: what one builds on must not
 // go again before it is listed.

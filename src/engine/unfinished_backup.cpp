@@ -2,6 +2,7 @@
 #include "engine/unfinished_backup.hpp"
 
 #include "engine/needed_backups.hpp"
+#include "engine/remains.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/log/log.hpp"
@@ -88,16 +89,19 @@ UnfinishedBackup take_up_unfinished_backup(const repository::Repository& reposit
     collect_abandoned_backups(repository, stanza, label);
     UnfinishedBackup unfinished;
     unfinished.claimed = {label, claim_next_turn(repository, stanza, label, last_turn)};
-    unfinished.work = std::make_unique<repository::DurableWork>(repository, stanza, label, workers);
-    if (!unfinished.work->header() || *unfinished.work->header() != wanted) {
-        log::info("remove what is left of the aborted backup {}", label);
-        unfinished.work.reset();
-        remove_incomplete_backup(repository, stanza, label, *unfinished.claimed.lease);
-        return {};
-    }
-    remove_unproved(repository, stanza, *unfinished.work);
-    report(*unfinished.work);
-    return unfinished;
+    repository::Lease& lease = *unfinished.claimed.lease;
+    work_under(lease, [&] {
+        auto work = std::make_unique<repository::DurableWork>(repository, stanza, label, workers);
+        if (work->header() && *work->header() == wanted) {
+            remove_unproved(repository, stanza, *work);
+            report(*work);
+            unfinished.work = std::move(work);
+        } else {
+            log::info("remove what is left of the aborted backup {}", label);
+            remove_incomplete_backup(repository, stanza, label, lease);
+        }
+    });
+    return unfinished.work ? std::move(unfinished) : UnfinishedBackup();
 }
 
 } // namespace pgstrata::engine

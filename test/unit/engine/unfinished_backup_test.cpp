@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "engine/backup_claim.hpp"
 #include "engine/unfinished_backup.hpp"
 #include "support/interrupted_storage.hpp"
 #include "unit/engine/restore_fixture.hpp"
 #include "unit/repository/journal_sample.hpp"
 
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/storage/decorators.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -22,7 +24,7 @@ JournalHeader header_of(const std::string& label)
 {
     JournalHeader header;
     header.type = parse_backup_label(label)->type;
-    header.prior = header.type == BackupType::full ? std::string() : std::string(kLabel);
+    header.prior = header.type == BackupType::full ? "" : parse_backup_label(label)->full;
     header.archive_id = {15, 1};
     header.page_size = 8192;
     return header;
@@ -244,4 +246,39 @@ TEST_CASE("one of two who want to take up the same backup gets it", "[engine][re
         take_up(*repository, header_of(kIncr)), Error, HasCode(ErrorCode::lock_acquire));
     CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 3);
     CHECK(list_backups(*memory, kStanza).size() == (is_completed ? 1U : 0U));
+}
+
+TEST_CASE("a backup that fails once leaves no lease for others to wait for",
+          "[engine][resume][bug-46]")
+{
+    const QuietLog quiet;
+    const bool can_resume = GENERATE(true, false);
+    const std::string incr = "20200101-020000F_20200102-020000I";
+    const std::string later = "20200101-020000F_20200103-020000I";
+    // The second is of another kind than what died.
+    const std::string wanted = GENERATE_COPY(as<std::string>{}, incr, "20200101-020000F");
+    storage::FaultPlan plan;
+    plan.code = ErrorCode::service;
+    for (bool is_reached = true; is_reached;) {
+        const MemoryRepository memory;
+        leave(*memory, incr);
+        leave(*memory, later);
+        const auto failing = storage::make_failing_storage(*memory.storage, plan);
+        const auto repository = Repository::open(*failing, {});
+        plan.count = 0;
+        ++plan.fail_at;
+        CAPTURE(plan.fail_at);
+        try {
+            const BackupClaim claim(*repository, kStanza, header_of(wanted), can_resume, 1);
+        } catch (const Error& error) {
+            CHECK(error.code() == ErrorCode::service);
+        }
+        is_reached = plan.count >= plan.fail_at;
+        for (const std::string& label : list_labels(*memory, kStanza)) {
+            CAPTURE(label);
+            CHECK_FALSE(find_lease_turn(*memory, kStanza, label));
+        }
+        REQUIRE(plan.fail_at < 500);
+    }
+    CHECK(plan.fail_at > 20);
 }
