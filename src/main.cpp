@@ -7,12 +7,14 @@
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <exception>
 #include <new>
 #include <string>
@@ -29,6 +31,17 @@ constexpr int kMostWorkersOfTwoDigits = 99;
 // recovery and promotes. Only above 125 it stops, so every failure of archive-get adds this to its
 // code; the log has the plain code.
 constexpr int kArchiveGetFailure = 128;
+
+// A file that is opened while the standard output is closed gets its number, and with it all that
+// is printed: a pack would be damaged by log lines. What fills the place cannot be written.
+void fill_standard_descriptors()
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) == -1 && ::open("/dev/null", O_RDONLY | O_NOCTTY) != fd) {
+            raise_errno(ErrorCode::file_open, errno, "open '/dev/null'");
+        }
+    }
+}
 
 log::Level level_of(const Config& config, std::string_view option)
 {
@@ -212,6 +225,7 @@ int main(int argc, char** argv)
     int status = 0;
     bool is_get = false;
     try {
+        fill_standard_descriptors();
         configure_early_log();
         const config::Environment environment = config::process_environment(argc, argv);
         // For when loading throws. NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores)

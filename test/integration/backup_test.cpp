@@ -264,6 +264,20 @@ TEST_CASE("a start that may wait for longer than db-timeout is warned of", "[bac
     CHECK(has_warning == is_warned);
 }
 
+TEST_CASE("log lines never get into what is stored when the standard streams are closed",
+          "[backup][bug-45]")
+{
+    Site site;
+    const std::string command = "exec \"$0\" --config=" + site.configuration() +
+                                " --stanza=main backup --type=full --log-level-file=off"
+                                " --log-level-console=detail --log-level-stderr=warn";
+
+    run_or_throw({"/bin/sh", "-c", command + " <&- >&- 2>&-", program_under_test()});
+
+    CHECK(site.run({"verify"}).status == 0);
+    CHECK(site.labels().size() == 1);
+}
+
 TEST_CASE("the size that a backup ends with is what it copied", "[backup]")
 {
     Site site;
