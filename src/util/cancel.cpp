@@ -30,7 +30,9 @@ void install_signal_handlers()
         ::sigaction(number, &action, nullptr);
     }
     action.sa_handler = SIG_IGN;
+    // What they tell of, a write says too, and then the message names the file.
     ::sigaction(SIGPIPE, &action, nullptr);
+    ::sigaction(SIGXFSZ, &action, nullptr);
 }
 
 int pending_signal() noexcept

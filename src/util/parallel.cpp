@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/util/parallel.hpp"
 
+#include "pgstrata/util/error.hpp"
 #include "pgstrata/util/once.hpp"
 
 #include <sched.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -29,10 +31,21 @@ void run_workers(std::size_t workers, const std::function<void(std::size_t, std:
     {
         std::vector<std::jthread> threads;
         threads.reserve(workers);
-        for (std::size_t worker = 1; worker < workers; ++worker) {
-            threads.emplace_back(guarded, worker);
+        try {
+            for (std::size_t worker = 1; worker < workers; ++worker) {
+                threads.emplace_back(guarded, worker);
+            }
+            guarded(0);
+        } catch (const std::system_error& error) {
+            // Those that run would go on to the end of the work before the failure is told.
+            stop.request_stop();
+            throw Error(ErrorCode::kernel,
+                        fmt::format("unable to start {} workers: [{}] {}",
+                                    workers,
+                                    error.code().value(),
+                                    error.code().message()),
+                        "lower process-max, or raise the limits of processes and of memory");
         }
-        guarded(0);
     }
     if (failure) {
         std::rethrow_exception(failure);

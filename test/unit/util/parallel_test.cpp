@@ -4,6 +4,10 @@
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/parallel.hpp"
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -96,4 +100,26 @@ TEST_CASE("failures of other kinds pass through too", "[util][parallel]")
 TEST_CASE("there is at least one core", "[util][parallel]")
 {
     CHECK(available_cores() >= 1);
+}
+
+// A limit on memory stands in for one on processes, which root does not have.
+TEST_CASE("workers that cannot be started are an error with a hint", "[util][parallel][bug-45]")
+{
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        const rlimit limit{1, 1};
+        ::setrlimit(RLIMIT_AS, &limit);
+        int outcome = 0;
+        try {
+            run_workers(200, [](std::size_t, const auto&) {}); // stacks of earlier threads are kept
+        } catch (const Error& error) {
+            outcome = error.code() == ErrorCode::kernel && !error.hint().empty() ? 1 : 2;
+        }
+        ::_exit(outcome);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
 }
