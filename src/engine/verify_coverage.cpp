@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/verify_coverage.hpp"
 
-#include "engine/verify_unreadable.hpp"
-
+#include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 
 #include <algorithm>
@@ -14,27 +13,6 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::size_t kSegmentDigits = 24;
-
-// A history that is damaged was found when it was read.
-repository::TimelineTree read_histories(const repository::Repository& repository,
-                                        const std::string& stanza,
-                                        repository::ArchiveId id)
-{
-    repository::TimelineTree tree;
-    for (const postgres::Timeline timeline : repository::list_timelines(repository, stanza, id)) {
-        try {
-            if (auto history =
-                    repository::read_timeline_history(repository, stanza, id, timeline)) {
-                tree.emplace(timeline, std::move(*history));
-            }
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::archive_duplicate) {
-                rethrow_unless_of_object(repository, error);
-            }
-        }
-    }
-    return tree;
-}
 
 std::vector<std::string> segments_of(const ArchiveListing& listing)
 {
@@ -150,10 +128,11 @@ void cover_archive(const repository::Repository& repository,
         return newer.archive_id == cluster.id;
     });
     const std::vector<std::string> segments = segments_of(archive.listing);
+    DamagedHistories damaged; // found when the archive was read
     repository::WalCoverage coverage =
         repository::cover_wal(segments,
                               summaries,
-                              read_histories(repository, options.stanza, cluster.id),
+                              read_sound_timelines(repository, options.stanza, cluster.id, damaged),
                               cluster.wal_segment_size);
     for (std::size_t i = 0; i < covered.size(); ++i) {
         InspectedBackup& backup = *covered[i];

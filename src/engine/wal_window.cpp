@@ -132,8 +132,8 @@ repository::TimelineTree read_sound_timelines(const repository::Repository& repo
                 tree.emplace(timeline, std::move(*history));
             }
         } catch (const Error& error) {
-            if (!repository::is_of_object(error.code()) &&
-                error.code() != ErrorCode::archive_duplicate) {
+            if (error.code() != ErrorCode::archive_duplicate &&
+                !repository::is_unusable(repository, error)) {
                 throw;
             }
             damaged.emplace(timeline, error);

@@ -46,7 +46,8 @@ repository::TimelineTree read_timeline_tree(const repository::Repository& reposi
                                             const std::string& stanza,
                                             repository::ArchiveId id);
 
-// What is wrong with the histories of these timelines.
+// What is wrong with the histories of these timelines: damaged, there with several contents, or not
+// to be read while others can.
 using DamagedHistories = std::map<postgres::Timeline, Error>;
 
 // The histories that can be made out; the others are put into `damaged`.

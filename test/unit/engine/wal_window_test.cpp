@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/hooked_storage.hpp"
 #include "support/matchers.hpp"
 #include "unit/engine/copied_backup.hpp"
 #include "unit/postgres/wal_builder.hpp"
@@ -11,7 +12,9 @@ using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::archive_file;
 using pgstrata::test::HasCode;
+using pgstrata::test::HookedStorage;
 using pgstrata::test::kRestoreStanza;
+using pgstrata::test::StorageCall;
 using pgstrata::test::WalBuilder;
 using postgres::Lsn;
 using repository::ArchiveId;
@@ -329,4 +332,34 @@ TEST_CASE_METHOD(Fixture, "two histories of one timeline are an error", "[wal_wi
     CHECK_THROWS_MATCHES(read_timeline_tree(*repository, kRestoreStanza, kId),
                          Error,
                          HasCode(ErrorCode::archive_duplicate));
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a history that cannot be made out does not keep the others from being read",
+                 "[wal_window][bug-21]")
+{
+    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
+    archive_file(*repository, kId, "00000003.history", as_bytes("1\t0/6000000\tno reason\n"));
+    const auto code = GENERATE(ErrorCode::access, ErrorCode::file_open, ErrorCode::checksum);
+    const bool is_away = GENERATE(false, true);
+    bool is_refused = false;
+    HookedStorage refusing(*storage, [&](StorageCall call, std::string_view path) {
+        is_refused = is_refused || path.find("00000002.history") != std::string_view::npos;
+        if (call == StorageCall::open && is_refused &&
+            (is_away || path.find("00000002.history") != std::string_view::npos)) {
+            raise(is_away ? ErrorCode::service : code, "'{}' is refused", path);
+        }
+    });
+    const auto opened = repository::Repository::open(refusing, {});
+    DamagedHistories damaged;
+
+    if (is_away) {
+        CHECK_THROWS_MATCHES(read_sound_timelines(*opened, kRestoreStanza, kId, damaged),
+                             Error,
+                             HasCode(ErrorCode::service));
+    } else {
+        CHECK(read_sound_timelines(*opened, kRestoreStanza, kId, damaged).count(3) == 1);
+        REQUIRE(damaged.size() == 1);
+        CHECK(damaged.at(2).code() == code);
+    }
 }
