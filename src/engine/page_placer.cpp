@@ -13,8 +13,6 @@ using repository::PageRun;
 
 // What is written at once, or read at once to be compared.
 constexpr std::uint32_t kWindow = 1U << 20U;
-// Of bytes that are not needed, between frames that are.
-constexpr std::uint64_t kLargestGap = 64U << 10U;
 
 std::uint32_t end_of(const PageRun& run, std::uint32_t page_size)
 {
@@ -98,11 +96,12 @@ std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, 
     const PageRun* const end = pages.runs().data() + pages.runs().size();
     const repository::Extent& first = run->where;
     const repository::Extent* last = &first;
+    const std::uint64_t read_over = data_.read_over(first.pack);
     for (++run; run != end && run->first_page < limit; ++run) {
         const repository::Extent& next = run->where;
         const std::uint64_t last_end = last->offset + last->length;
         if (next.pack != first.pack || next.offset < last_end ||
-            next.offset - last_end > kLargestGap) {
+            next.offset - last_end > read_over) {
             break;
         }
         last = &next;

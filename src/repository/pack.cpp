@@ -201,4 +201,9 @@ void PackReader::expect(const Extent& first, const Extent& last)
     open(first.pack).source->expect(first.offset, end - first.offset);
 }
 
+std::uint64_t PackReader::read_over(std::uint32_t pack)
+{
+    return open(pack).source->read_over();
+}
+
 } // namespace pgstrata::repository

@@ -61,6 +61,7 @@ public:
     std::uint64_t size() const override { return size_; }
     std::size_t read_at(std::uint64_t offset, MutableBytes out) const override;
     void expect(std::uint64_t offset, std::uint64_t size) const override;
+    std::uint64_t read_over() const noexcept override { return client_->options().read_over; }
 
 private:
     std::shared_ptr<const Block> block() const
@@ -142,7 +143,7 @@ std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::si
     const S3Options& options = client_->options();
     const std::size_t limit = options.prefetch * kPrefetchUnit;
     const std::lock_guard lock(mutex_);
-    const bool goes_on = offset >= expected_ && offset - expected_ <= options.read_over;
+    const bool goes_on = offset >= expected_ && offset - expected_ <= read_over();
     if (!goes_on) {
         block_size_ = kFirstBlock;
         promised_ = 0;

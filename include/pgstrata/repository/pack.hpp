@@ -112,6 +112,8 @@ public:
     // Says that the frames from that of `first` to that of `last`, which lies behind it in the same
     // pack, are read next. See RandomSource::expect().
     void expect(const Extent& first, const Extent& last);
+    // RandomSource::read_over() of a pack.
+    std::uint64_t read_over(std::uint32_t pack);
 
 private:
     struct OpenPack;

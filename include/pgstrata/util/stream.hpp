@@ -29,6 +29,9 @@ public:
     // Says that these bytes are read next, front to back, and what lies behind them is not: a store
     // that is asked for long stretches needs fewer requests. Changes nothing else.
     virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*size*/) const {}
+    // Bytes that nobody needs between two that are needed: up to so many are read over sooner than
+    // left out.
+    virtual std::uint64_t read_over() const noexcept { return 0; }
 };
 
 // Bytes in memory as a RandomSource; the view must outlive it.

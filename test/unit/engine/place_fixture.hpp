@@ -103,10 +103,17 @@ public:
     void add_pages(std::string_view pages)
     {
         map.extents.push_back(append(as_bytes(pages)));
-        for (std::size_t at = 0; at < pages.size(); at += map.page_size) {
-            map.hashes.push_back(codec::page_hash(as_bytes(pages.substr(at, map.page_size)),
-                                                  repository->page_hash_key()));
-        }
+        add_hashes(pages);
+    }
+
+    // The same as two frames of one pack with one between them that no file has.
+    void add_pages_apart(std::string_view first, std::string_view unused, std::string_view second)
+    {
+        const auto extents = append_all({as_bytes(first), as_bytes(unused), as_bytes(second)});
+        add_hashes(first);
+        add_hashes(second);
+        map.extents.push_back(extents.front());
+        map.extents.push_back(extents.back());
     }
 
     // Ends the map of the file in this backup; the next is in the backup after it.
@@ -151,8 +158,18 @@ public:
 private:
     using MapPlace = std::pair<repository::PackName, repository::Extent>;
 
+    void add_hashes(std::string_view pages)
+    {
+        for (std::size_t at = 0; at < pages.size(); at += map.page_size) {
+            map.hashes.push_back(codec::page_hash(as_bytes(pages.substr(at, map.page_size)),
+                                                  repository->page_hash_key()));
+        }
+    }
+
     // Every frame in a pack of its own, so that tests can damage one.
-    repository::Extent append(ByteView raw)
+    repository::Extent append(ByteView raw) { return append_all({raw}).front(); }
+
+    std::vector<repository::Extent> append_all(const std::vector<ByteView>& raws)
     {
         auto& set = sets_[backup_];
         if (!set) {
@@ -161,10 +178,12 @@ private:
         }
         repository::PackWriter writer(*set);
         Buffer scratch;
-        const repository::Extent extent =
-            writer.append(codec::make_frame_body(raw, nullptr, scratch));
+        std::vector<repository::Extent> extents;
+        for (const ByteView raw : raws) {
+            extents.push_back(writer.append(codec::make_frame_body(raw, nullptr, scratch)));
+        }
         writer.finish();
-        return extent;
+        return extents;
     }
 
     std::vector<repository::PackInfo> packs() const

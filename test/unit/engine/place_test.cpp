@@ -13,6 +13,7 @@ using namespace pgstrata::engine;
 using pgstrata::test::HandMadeChain;
 using pgstrata::test::HasCode;
 using pgstrata::test::kMebibyte;
+using pgstrata::test::kPage;
 using pgstrata::test::kRestoreStanza;
 using pgstrata::test::Placing;
 using pgstrata::test::random_text;
@@ -30,6 +31,7 @@ std::uint64_t disk_bytes(const std::string& path)
 struct Foretold {
     std::size_t stretches = 0;
     std::uint64_t bytes = 0;
+    std::uint64_t read_over = 0; // the answer to who asks
 };
 
 class ListeningSource final : public RandomSource {
@@ -48,6 +50,7 @@ public:
         ++foretold_.stretches;
         foretold_.bytes += size;
     }
+    std::uint64_t read_over() const noexcept override { return foretold_.read_over; }
 
 private:
     std::unique_ptr<RandomSource> inner_;
@@ -144,6 +147,26 @@ TEST_CASE_METHOD(Placing, "a pack is told in long stretches what will be read of
     CHECK(listening.foretold.stretches <= parts + manifest.packs.size());
     CHECK(listening.foretold.bytes >= 35 * kMebibyte);
     CHECK(listening.foretold.bytes < 36 * kMebibyte);
+    repository.reset(); // before its storage
+}
+
+TEST_CASE_METHOD(HandMadeChain,
+                 "what lies between two frames is foretold where the store reads over it",
+                 "[place]")
+{
+    const std::string pages = random_text(256 * kPage, 1);
+    const std::string_view view = pages;
+    add_pages_apart(view.substr(0, 128 * kPage), random_text(20'000, 2), view.substr(128 * kPage));
+    finish_map(pages.size() / kPage);
+    finish_file(pages.size());
+    ListeningStorage listening(*storage);
+    listening.foretold.read_over = GENERATE(0U, 10'000U, 32'768U);
+    repository = repository::Repository::open(listening, {});
+
+    place();
+
+    CHECK((placed("base/5/16384") == pages));
+    CHECK(listening.foretold.stretches == (listening.foretold.read_over > 20'000 ? 1 : 2));
     repository.reset(); // before its storage
 }
 

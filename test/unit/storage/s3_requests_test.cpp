@@ -407,6 +407,15 @@ TEST_CASE("one who reads from front to back needs few requests", "[s3]")
         CHECK(read_at(*source, 2'000'000, 10) == text.substr(2'000'000, 10));
         CHECK(fake.requests().back().header("range") == "bytes=2000000-2000009");
     }
+    SECTION("over a gap that the source says it reads over, and no larger one")
+    {
+        const std::uint64_t gap = source->read_over();
+        CHECK(gap == options.read_over);
+        CHECK(read_at(*source, 2'000'000, 10) == text.substr(2'000'000, 10));
+        const auto at = static_cast<std::size_t>(2'000'010 + gap);
+        CHECK(read_at(*source, at, 10) == text.substr(at, 10));
+        CHECK(fake.requests().back().header("range") != fmt::format("bytes={}-{}", at, at + 9));
+    }
     SECTION("when more was said than there is")
     {
         source->expect(5'000'000, ~std::uint64_t{0});
