@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "postgres/libpq.hpp"
 
-#include "pgstrata/util/error.hpp"
-
-#include <dlfcn.h>
+#include "pgstrata/util/shared_library.hpp"
 
 namespace pgstrata::postgres {
 
@@ -12,50 +10,37 @@ namespace {
 constexpr const char* kHint =
     "install PostgreSQL's client library (package libpq5, or postgresql-libs).";
 
-template <typename Function>
-void find(void* library, const char* name, Function& function)
-{
-    function = reinterpret_cast<Function>(::dlsym(library, name));
-    if (function == nullptr) {
-        throw Error(ErrorCode::db_connect, fmt::format("libpq has no function '{}'", name), kHint);
-    }
-}
-
 } // namespace
 
 Libpq load_libpq(const std::string& library)
 {
-    void* handle = ::dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) {
-        throw Error(
-            ErrorCode::db_connect, fmt::format("unable to load the library '{}'", library), kHint);
-    }
+    const SharedLibrary loaded(library, ErrorCode::db_connect, kHint);
     Libpq pq{};
-    find(handle, "PQconnectStartParams", pq.connect_start);
-    find(handle, "PQconnectPoll", pq.connect_poll);
-    find(handle, "PQfinish", pq.finish);
-    find(handle, "PQstatus", pq.status);
-    find(handle, "PQsocket", pq.socket);
-    find(handle, "PQserverVersion", pq.server_version);
-    find(handle, "PQerrorMessage", pq.error_message);
-    find(handle, "PQsetnonblocking", pq.set_nonblocking);
-    find(handle, "PQsetNoticeProcessor", pq.set_notice_processor);
-    find(handle, "PQsendQueryParams", pq.send_query);
-    find(handle, "PQflush", pq.flush);
-    find(handle, "PQconsumeInput", pq.consume_input);
-    find(handle, "PQisBusy", pq.is_busy);
-    find(handle, "PQgetResult", pq.get_result);
-    find(handle, "PQresultStatus", pq.result_status);
-    find(handle, "PQresultErrorField", pq.result_error_field);
-    find(handle, "PQclear", pq.clear);
-    find(handle, "PQntuples", pq.row_count);
-    find(handle, "PQnfields", pq.column_count);
-    find(handle, "PQgetisnull", pq.is_null);
-    find(handle, "PQgetvalue", pq.value);
-    find(handle, "PQgetlength", pq.length);
-    find(handle, "PQgetCancel", pq.get_cancel);
-    find(handle, "PQfreeCancel", pq.free_cancel);
-    find(handle, "PQcancel", pq.cancel);
+    loaded.find("PQconnectStartParams", pq.connect_start);
+    loaded.find("PQconnectPoll", pq.connect_poll);
+    loaded.find("PQfinish", pq.finish);
+    loaded.find("PQstatus", pq.status);
+    loaded.find("PQsocket", pq.socket);
+    loaded.find("PQserverVersion", pq.server_version);
+    loaded.find("PQerrorMessage", pq.error_message);
+    loaded.find("PQsetnonblocking", pq.set_nonblocking);
+    loaded.find("PQsetNoticeProcessor", pq.set_notice_processor);
+    loaded.find("PQsendQueryParams", pq.send_query);
+    loaded.find("PQflush", pq.flush);
+    loaded.find("PQconsumeInput", pq.consume_input);
+    loaded.find("PQisBusy", pq.is_busy);
+    loaded.find("PQgetResult", pq.get_result);
+    loaded.find("PQresultStatus", pq.result_status);
+    loaded.find("PQresultErrorField", pq.result_error_field);
+    loaded.find("PQclear", pq.clear);
+    loaded.find("PQntuples", pq.row_count);
+    loaded.find("PQnfields", pq.column_count);
+    loaded.find("PQgetisnull", pq.is_null);
+    loaded.find("PQgetvalue", pq.value);
+    loaded.find("PQgetlength", pq.length);
+    loaded.find("PQgetCancel", pq.get_cancel);
+    loaded.find("PQfreeCancel", pq.free_cancel);
+    loaded.find("PQcancel", pq.cancel);
     return pq;
 }
 

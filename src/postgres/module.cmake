@@ -9,6 +9,5 @@ foreach(source session.cpp libpq.cpp query.cpp)
 endforeach()
 pgstrata_module(postgres
   SOURCES ${postgres_sources}
-  USES util log
-  PRIVATE ${CMAKE_DL_LIBS})
+  USES util log)
 target_include_directories(pgstrata_postgres SYSTEM PRIVATE "${LIBPQ_INCLUDE}")

@@ -4,5 +4,5 @@ pgstrata_module(storage
           memory.cpp posix.cpp posix_directory.cpp posix_file.cpp retry.cpp s3_address.cpp s3_client.cpp s3_error.cpp
           s3_source.cpp s3_storage.cpp s3_upload.cpp s3_xml.cpp storage.cpp
   USES util log codec
-  PRIVATE ${CMAKE_DL_LIBS} pugixml::pugixml nlohmann_json::nlohmann_json)
+  PRIVATE pugixml::static nlohmann_json::nlohmann_json)
 target_include_directories(pgstrata_storage SYSTEM PRIVATE "${CURL_INCLUDE_DIRS}")

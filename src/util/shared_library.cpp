@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: PostgreSQL
+#include "pgstrata/util/shared_library.hpp"
+
+#include <dlfcn.h>
+
+namespace pgstrata {
+
+SharedLibrary::SharedLibrary(std::string name, ErrorCode code, std::string hint)
+    : name_(std::move(name)), code_(code), hint_(std::move(hint)),
+      handle_(::dlopen(name_.c_str(), RTLD_NOW | RTLD_LOCAL))
+{
+    if (handle_ == nullptr) {
+        throw Error(code_, fmt::format("unable to load the library '{}'", name_), hint_);
+    }
+}
+
+void* SharedLibrary::address_of(const char* name) const
+{
+    void* address = ::dlsym(handle_, name);
+    if (address == nullptr) {
+        throw Error(
+            code_, fmt::format("the library '{}' has no function '{}'", name_, name), hint_);
+    }
+    return address;
+}
+
+} // namespace pgstrata
