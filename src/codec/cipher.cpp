@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/codec/cipher.hpp"
 
+#include "codec/crypto_library.hpp"
+
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/handle.hpp"
-
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 namespace pgstrata::codec {
 
 namespace {
 
-using CipherContext = Handle<EVP_CIPHER_CTX, &EVP_CIPHER_CTX_free>;
+void free_context(EVP_CIPHER_CTX* context) noexcept
+{
+    crypto().free_cipher_context(context);
+}
+using CipherContext = Handle<EVP_CIPHER_CTX, &free_context>;
 
 void require(int result)
 {
@@ -37,12 +40,15 @@ int as_int(std::size_t size)
 
 class GcmCipher final : public Cipher {
 public:
-    explicit GcmCipher(const Key& key) : seal_(EVP_CIPHER_CTX_new()), open_(EVP_CIPHER_CTX_new())
+    explicit GcmCipher(const Key& key)
+        : seal_(crypto().new_cipher_context()), open_(crypto().new_cipher_context())
     {
         require(seal_ && open_ ? 1 : 0);
         const std::uint8_t* bytes = as_u8(key.view());
-        require(EVP_EncryptInit_ex(seal_.get(), EVP_aes_256_gcm(), nullptr, bytes, nullptr));
-        require(EVP_DecryptInit_ex(open_.get(), EVP_aes_256_gcm(), nullptr, bytes, nullptr));
+        require(crypto().begin_encrypting(
+            seal_.get(), crypto().aes_256_gcm(), nullptr, bytes, nullptr));
+        require(crypto().begin_decrypting(
+            open_.get(), crypto().aes_256_gcm(), nullptr, bytes, nullptr));
     }
 
     Tag seal(const Nonce& nonce, ByteView associated, ByteView plain, Buffer& out) override
@@ -51,16 +57,17 @@ public:
         Tag tag{};
         out.resize(plain.size());
         EVP_CIPHER_CTX* context = seal_.get();
-        require(EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
-        require(EVP_EncryptUpdate(
+        require(
+            crypto().begin_encrypting(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
+        require(crypto().encrypt(
             context, nullptr, &size, as_u8(associated), as_int(associated.size())));
         if (!plain.empty()) {
-            require(EVP_EncryptUpdate(
+            require(crypto().encrypt(
                 context, as_u8(out.span()), &size, as_u8(plain), as_int(plain.size())));
         }
-        require(EVP_EncryptFinal_ex(context, nullptr, &size));
-        require(
-            EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_GET_TAG, as_int(tag.size()), tag.data()));
+        require(crypto().end_encrypting(context, nullptr, &size));
+        require(crypto().control_cipher(
+            context, EVP_CTRL_AEAD_GET_TAG, as_int(tag.size()), tag.data()));
         return tag;
     }
 
@@ -74,16 +81,17 @@ public:
         Tag expected = tag;
         out.resize(sealed.size());
         EVP_CIPHER_CTX* context = open_.get();
-        require(EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
-        require(EVP_DecryptUpdate(
+        require(
+            crypto().begin_decrypting(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
+        require(crypto().decrypt(
             context, nullptr, &size, as_u8(associated), as_int(associated.size())));
         if (!sealed.empty()) {
-            require(EVP_DecryptUpdate(
+            require(crypto().decrypt(
                 context, as_u8(out.span()), &size, as_u8(sealed), as_int(sealed.size())));
         }
-        require(EVP_CIPHER_CTX_ctrl(
+        require(crypto().control_cipher(
             context, EVP_CTRL_AEAD_SET_TAG, as_int(expected.size()), expected.data()));
-        if (EVP_DecryptFinal_ex(context, nullptr, &size) != 1) {
+        if (crypto().end_decrypting(context, nullptr, &size) != 1) {
             out.clear();
             raise_not_authentic();
         }
@@ -102,7 +110,7 @@ private:
 
 class CbcCipher final : public Cipher {
 public:
-    explicit CbcCipher(const Key& key) : context_(EVP_CIPHER_CTX_new())
+    explicit CbcCipher(const Key& key) : context_(crypto().new_cipher_context())
     {
         require(context_ ? 1 : 0);
         hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc encryption"), encryption_key_.span());
@@ -116,14 +124,14 @@ public:
         int body = 0;
         int rest = 0;
         out.resize(plain.size() + 16);
-        require(EVP_EncryptInit_ex(context_.get(),
-                                   EVP_aes_256_cbc(),
-                                   nullptr,
-                                   as_u8(encryption_key_.view()),
-                                   as_u8(ByteView(iv))));
-        require(EVP_EncryptUpdate(
+        require(crypto().begin_encrypting(context_.get(),
+                                          crypto().aes_256_cbc(),
+                                          nullptr,
+                                          as_u8(encryption_key_.view()),
+                                          as_u8(ByteView(iv))));
+        require(crypto().encrypt(
             context_.get(), as_u8(out.span()), &body, as_u8(plain), as_int(plain.size())));
-        require(EVP_EncryptFinal_ex(context_.get(), as_u8(out.span()) + body, &rest));
+        require(crypto().end_encrypting(context_.get(), as_u8(out.span()) + body, &rest));
         out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
         return authenticate(nonce, associated, out);
     }
@@ -139,21 +147,21 @@ public:
         int body = 0;
         int rest = 0;
         out.resize(sealed.size() + 16);
-        require(EVP_DecryptInit_ex(context_.get(),
-                                   EVP_aes_256_cbc(),
-                                   nullptr,
-                                   as_u8(encryption_key_.view()),
-                                   as_u8(ByteView(iv))));
-        require(EVP_DecryptUpdate(
+        require(crypto().begin_decrypting(context_.get(),
+                                          crypto().aes_256_cbc(),
+                                          nullptr,
+                                          as_u8(encryption_key_.view()),
+                                          as_u8(ByteView(iv))));
+        require(crypto().decrypt(
             context_.get(), as_u8(out.span()), &body, as_u8(sealed), as_int(sealed.size())));
-        require(EVP_DecryptFinal_ex(context_.get(), as_u8(out.span()) + body, &rest));
+        require(crypto().end_decrypting(context_.get(), as_u8(out.span()) + body, &rest));
         out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
     }
 
     void check(const Nonce& nonce, ByteView associated, ByteView sealed, const Tag& tag) override
     {
         const Tag expected = authenticate(nonce, associated, sealed);
-        if (CRYPTO_memcmp(expected.data(), tag.data(), tag.size()) != 0) {
+        if (crypto().compare(expected.data(), tag.data(), tag.size()) != 0) {
             raise_not_authentic();
         }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/codec/digest.hpp"
 
+#include "codec/crypto_library.hpp"
+
 #include "pgstrata/util/error.hpp"
 
 #define XXH_INLINE_ALL
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <xxhash.h>
 
 namespace pgstrata::codec {
@@ -30,21 +30,26 @@ Digest128 canonical_bytes(XXH128_hash_t hash)
 
 } // namespace
 
-Sha256::Sha256() : context_(EVP_MD_CTX_new())
+Sha256::Sha256() : context_(crypto().new_digest_context())
 {
     require(context_ != nullptr ? 1 : 0);
-    require(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr));
+    require(crypto().begin_digest(context_.get(), crypto().sha256(), nullptr));
+}
+
+void Sha256::free_context(evp_md_ctx_st* context) noexcept
+{
+    crypto().free_digest_context(context);
 }
 
 void Sha256::update(ByteView bytes)
 {
-    require(EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()));
+    require(crypto().update_digest(context_.get(), bytes.data(), bytes.size()));
 }
 
 Sha256Digest Sha256::finish()
 {
     Sha256Digest digest{};
-    require(EVP_DigestFinal_ex(context_.get(), as_u8(MutableBytes(digest)), nullptr));
+    require(crypto().end_digest(context_.get(), as_u8(MutableBytes(digest)), nullptr));
     return digest;
 }
 
@@ -58,9 +63,12 @@ Sha256Digest sha256(ByteView bytes)
 std::array<std::byte, 16> md5(ByteView bytes)
 {
     std::array<std::byte, 16> digest{};
-    if (EVP_Digest(
-            bytes.data(), bytes.size(), as_u8(MutableBytes(digest)), nullptr, EVP_md5(), nullptr) !=
-        1) {
+    if (crypto().digest(bytes.data(),
+                        bytes.size(),
+                        as_u8(MutableBytes(digest)),
+                        nullptr,
+                        crypto().md5(),
+                        nullptr) != 1) {
         raise(ErrorCode::crypto, "the digest library refuses MD5");
     }
     return digest;

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/codec/key.hpp"
 
+#include "codec/crypto_library.hpp"
+
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/hex.hpp"
-
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <sys/random.h>
 
@@ -64,7 +63,7 @@ bool looks_like_random_base64(std::string_view text)
 
 void wipe(MutableBytes bytes) noexcept
 {
-    OPENSSL_cleanse(bytes.data(), bytes.size());
+    ::explicit_bzero(bytes.data(), bytes.size());
 }
 
 void fill_random(MutableBytes out)
@@ -112,16 +111,16 @@ void scrypt(std::string_view passphrase, ByteView salt, const ScryptCost& cost, 
               cost.p);
     }
     constexpr std::uint64_t kMemoryLimit = std::uint64_t{4} << 30U;
-    if (EVP_PBE_scrypt(passphrase.data(),
-                       passphrase.size(),
-                       as_u8(salt),
-                       salt.size(),
-                       cost.n,
-                       cost.r,
-                       cost.p,
-                       kMemoryLimit,
-                       as_u8(out),
-                       out.size()) != 1) {
+    if (crypto().scrypt(passphrase.data(),
+                        passphrase.size(),
+                        as_u8(salt),
+                        salt.size(),
+                        cost.n,
+                        cost.r,
+                        cost.p,
+                        kMemoryLimit,
+                        as_u8(out),
+                        out.size()) != 1) {
         raise(ErrorCode::crypto, "unable to derive a key from the passphrase");
     }
 }

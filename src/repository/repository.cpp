@@ -149,11 +149,18 @@ void make(storage::Storage& storage, const CipherSetting& setting)
 Repository::Repository(storage::Storage& storage, std::string id, codec::ObjectCipher cipher)
     : storage_(storage), id_(std::move(id)), cipher_(std::move(cipher))
 {
-    const bool is_sealed = cipher_.type != codec::CipherType::none;
-    codec::hkdf_sha256(is_sealed ? cipher_.key.view() : as_bytes(id_),
-                       {},
-                       as_bytes("pgstrata page hash"),
-                       page_hash_key_);
+}
+
+const codec::PageHashKey& Repository::page_hash_key() const
+{
+    std::call_once(has_page_hash_key_, [this] {
+        const bool is_sealed = cipher_.type != codec::CipherType::none;
+        codec::hkdf_sha256(is_sealed ? cipher_.key.view() : as_bytes(id_),
+                           {},
+                           as_bytes("pgstrata page hash"),
+                           page_hash_key_);
+    });
+    return page_hash_key_;
 }
 
 std::unique_ptr<Repository> Repository::open(storage::Storage& storage,

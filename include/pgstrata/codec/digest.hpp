@@ -10,10 +10,7 @@
 #include <memory>
 #include <string>
 
-extern "C" {
 struct evp_md_ctx_st;
-void EVP_MD_CTX_free(evp_md_ctx_st*);
-}
 
 namespace pgstrata::codec {
 
@@ -27,7 +24,8 @@ public:
     Sha256Digest finish(); // once
 
 private:
-    Handle<evp_md_ctx_st, &EVP_MD_CTX_free> context_;
+    static void free_context(evp_md_ctx_st* context) noexcept;
+    Handle<evp_md_ctx_st, &Sha256::free_context> context_;
 };
 
 Sha256Digest sha256(ByteView bytes);

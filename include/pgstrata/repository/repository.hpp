@@ -8,6 +8,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,8 +44,8 @@ public:
     const std::string& id() const noexcept { return id_; }
     const codec::ObjectCipher& cipher() const noexcept { return cipher_; }
     // The key of the hashes in page maps; from the data key, or from the repository's id without a
-    // cipher.
-    const codec::PageHashKey& page_hash_key() const noexcept { return page_hash_key_; }
+    // cipher. Made by the first call: a push of WAL does not need it.
+    const codec::PageHashKey& page_hash_key() const;
 
     // A JSON document: sealed with the cipher, or plain with a checksum.
     void write_document(std::string_view path,
@@ -62,7 +63,8 @@ private:
     storage::Storage& storage_;
     std::string id_;
     codec::ObjectCipher cipher_;
-    codec::PageHashKey page_hash_key_{};
+    mutable std::once_flag has_page_hash_key_;
+    mutable codec::PageHashKey page_hash_key_{};
 };
 
 } // namespace pgstrata::repository
