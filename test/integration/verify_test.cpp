@@ -213,3 +213,27 @@ TEST_CASE("verify tells of WAL that is missing", "[verify][s3][bug-20]")
     CHECK(report["archive"][0]["gap"][0]["start"] == missing);
     CHECK(backup_of(report, label)["wal"]["gap"] == true);
 }
+
+TEST_CASE("too few file descriptors end verify with their own error and no finding",
+          "[verify][bug-58]")
+{
+    Site site;
+    site.backup();
+    const auto before = site.objects("verify/");
+
+    const auto result = run_process({"/bin/sh",
+                                     "-c",
+                                     "ulimit -n 12; exec \"$@\"",
+                                     "sh",
+                                     program_under_test(),
+                                     "--config=" + site.configuration(),
+                                     "--stanza=main",
+                                     "--process-max=4",
+                                     "--output=text",
+                                     "verify"});
+
+    CHECK(result.status == 100);
+    CHECK_THAT(result.text(), Contains("Too many open files") && Contains("ulimit -n"));
+    CHECK(site.objects("verify/") == before);
+    CHECK(site.must({"verify"}).out.empty());
+}

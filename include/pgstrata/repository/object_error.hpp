@@ -4,7 +4,8 @@
 #include "pgstrata/util/error.hpp"
 
 // What the error of reading an object says of it. What none of these is says that something else is
-// wrong, and nothing of the object.
+// wrong, and nothing of the object: so does a host that has too few file descriptors or too little
+// memory, which raise_errno() gives codes of its own (kernel, memory) whatever it was asked for.
 namespace pgstrata::repository {
 
 class Repository;

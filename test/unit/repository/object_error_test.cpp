@@ -51,6 +51,8 @@ TEST_CASE("an error tells damage from what cannot be had and from a store that i
         {service, Says::unreadable},
         {path_missing, Says::nothing},
         {host_connect, Says::nothing},
+        {kernel, Says::nothing},
+        {memory, Says::nothing},
         {terminated, Says::nothing},
     }));
     CAPTURE(static_cast<int>(code));

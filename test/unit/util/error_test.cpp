@@ -105,3 +105,19 @@ TEST_CASE("a full disk and missing rights come with a hint", "[util][error][bug-
         caught([&] { raise_errno(ErrorCode::file_write, error_number, "write 'x'"); });
     CHECK(error.hint().find(word) != std::string::npos);
 }
+
+TEST_CASE("what the host has too little of is no fault of the file", "[util][error][bug-58]")
+{
+    const auto [number, code, word] = GENERATE(table<int, ErrorCode, std::string>({
+        {EMFILE, ErrorCode::kernel, "ulimit -n"},
+        {ENFILE, ErrorCode::kernel, "file-max"},
+        {ENOMEM, ErrorCode::memory, "memory"},
+        {ENOBUFS, ErrorCode::memory, "memory"},
+    }));
+    const int error_number = number;
+    const Error error =
+        caught([&] { raise_errno(ErrorCode::file_open, error_number, "open 'x'"); });
+    CHECK(error.code() == code);
+    CHECK(error.hint().find(word) != std::string::npos);
+    CHECK(std::string(error.what()).starts_with("unable to open 'x': ["));
+}
