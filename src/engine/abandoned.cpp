@@ -246,7 +246,8 @@ void collect_abandoned_backups(const repository::Repository& repository,
         return;
     }
     const NeededBackups needed = NeededBackups::read(repository, stanza);
-    for (const auto& [label, last_turn] : abandoned) {
+    for (const AbandonedBackup& backup : abandoned) {
+        const std::string& label = backup.label;
         if (has_lost_summary(repository, stanza, label)) {
             warn_of_lost_summary(stanza, label);
             continue;
@@ -257,7 +258,7 @@ void collect_abandoned_backups(const repository::Repository& repository,
             continue;
         }
         // Somebody may want to go on with it at this very moment.
-        const auto lease = claim_next_turn(repository, stanza, label, last_turn);
+        const auto lease = claim_next_turn(repository, stanza, label, backup.last_turn);
         work_under(*lease, [&] {
             check_still_unneeded(repository, stanza, label, known);
             log::info("remove what is left of the aborted backup {}", label);
