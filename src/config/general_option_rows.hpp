@@ -117,7 +117,7 @@ inline constexpr std::array kGeneralRows = {
         "Restore a link (to a file or a directory) with another destination."),
     list("lock", 0,
         "Lock files handed to a process on another host.").on_command_line().internal(),
-    path("lock-path", kLocks, "/tmp/pgstrata",
+    path("lock-path", kLocks | on(check), "/tmp/pgstrata",
         "Directory for lock files and stop files."),
     time("lock-wait", kLocks & ~on(archive_get, archive_push, info, start, stop), "0s", "[0s..1w]",
         "How long to wait for a lock that another process holds."),

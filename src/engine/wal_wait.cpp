@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/wal_wait.hpp"
 
+#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/spool.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
@@ -12,6 +13,22 @@ namespace {
 
 constexpr unsigned kFirstWait = 10; // milliseconds
 constexpr unsigned kLongestWait = 500;
+
+// That archive-push is stopped on this host; empty when it is not.
+std::string stop_cause(const WalWait& wait)
+{
+    if (wait.lock_path.empty()) {
+        return {};
+    }
+    try {
+        check_stop_file(wait.lock_path, wait.stanza);
+        return {};
+    } catch (const Error& error) {
+        return error.code() == ErrorCode::stop
+                   ? fmt::format("archive-push is stopped, {}: {}", error.what(), error.hint())
+                   : std::string();
+    }
+}
 
 // What archive-push in the background says of the segment; empty when it says nothing.
 std::string spool_error(const WalWait& wait, const std::string& segment)
@@ -39,6 +56,10 @@ std::string archiver_cause(postgres::Session* session, const std::string& segmen
         return "is archive_command running, and does it archive to this repository?";
     }
     try {
+        if (session->setting("archive_mode") == "off") {
+            return "archive_mode is off: set archive_mode = on in postgresql.conf and restart the "
+                   "server";
+        }
         const postgres::ArchiverStatus archiver = session->archiver_status();
         if (archiver.failed_count != 0 && archiver.last_failed_wal <= segment &&
             !archiver.last_failed_wal.empty()) {
@@ -67,6 +88,7 @@ std::string likely_cause(const repository::Repository& repository,
                          postgres::Session* session)
 {
     std::string cause = repository::describe_gap(repository, wait.stanza, wait.archive_id, segment);
+    cause = cause.empty() ? stop_cause(wait) : cause;
     cause = cause.empty() ? spool_error(wait, segment) : cause;
     return cause.empty() ? archiver_cause(session, segment) : cause;
 }

@@ -154,6 +154,24 @@ TEST_CASE("check names the likely cause when WAL does not arrive", "[check][bug-
     CHECK_THAT(result.text(), Contains(cause));
 }
 
+TEST_CASE("check names the stop file or the setting that keeps WAL from the archive",
+          "[check][stop][bug-59]")
+{
+    const bool is_stopped = GENERATE(true, false);
+    CAPTURE(is_stopped);
+    ChangedSite changed(is_stopped ? "archive_timeout = 0" : "archive_mode = off");
+    if (is_stopped) {
+        changed.site.must({"stop"});
+    }
+
+    const auto result = changed.site.run({"check", kShortWait, "--no-archive-check"});
+
+    CHECK(result.status == 82);
+    CHECK_THAT(result.text(),
+               Contains(is_stopped ? "stop file exists for stanza main: the start command"
+                                   : "set archive_mode = on"));
+}
+
 TEST_CASE("check waits for WAL whatever it is told about settings", "[check][bug-59]")
 {
     ChangedSite changed("archive_command = '/bin/true'");

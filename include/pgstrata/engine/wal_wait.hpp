@@ -17,6 +17,7 @@ struct WalWait {
     std::uint64_t timeout_milliseconds = 60000; // for each segment
     unsigned repo_index = 1;                    // for messages
     std::string spool_path;                     // where archive-push may have left word; or empty
+    std::string lock_path = {};                 // where a stop file may lie; or empty
 };
 
 // Waits until every segment from `first` to `last` is in the archive. Throws Error(archive_timeout)

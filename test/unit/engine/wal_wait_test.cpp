@@ -2,6 +2,7 @@
 #include "unit/engine/archive_fixture.hpp"
 #include "unit/engine/fake_session.hpp"
 
+#include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/spool.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
@@ -98,6 +99,13 @@ TEST_CASE("the hint of a timeout is what the server knows", "[engine][wal_wait][
         session.archiver = {0, "", waiting.name(3)};
         CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("says that it archived"));
     }
+    SECTION("switched off, which the failures are older than")
+    {
+        session.settings["archive_mode"] = "off";
+        session.archiver = {12, waiting.name(2), ""};
+        CHECK_THAT(failure_of(waiting, &session).hint(),
+                   Catch::Contains("set archive_mode = on") && !Catch::Contains("12 failed"));
+    }
     SECTION("slow")
     {
         session.archiver = {0, "", waiting.name(2)};
@@ -153,6 +161,29 @@ TEST_CASE("a signal ends the wait, and so does an archive that cannot be listed"
         waiting.fault.fail_at = waiting.fault.count + 1;
         CHECK_THROWS_MATCHES(waiting.run(3, 3), Error, HasCode(ErrorCode::service));
     }
+}
+
+TEST_CASE("the hint of a timeout is the stop file that keeps archive-push from running",
+          "[engine][wal_wait][bug-59]")
+{
+    Waiting waiting;
+    waiting.wait.lock_path = waiting.directory.path();
+    FakeSession session;
+    session.archiver = {12, waiting.name(2), ""};
+    const Spool spool(waiting.directory.path(), kStanza, SpoolFolder::out);
+    spool.prepare();
+    spool.write_error(Spool::kGlobal, Error(ErrorCode::repo_invalid, "the disk is away"));
+    waiting.wait.spool_path = waiting.directory.path();
+    create_stop_file(waiting.wait.lock_path, "another");
+    CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("the disk is away"));
+
+    create_stop_file(waiting.wait.lock_path, GENERATE(std::string(kStanza), ""));
+
+    const Error failure = failure_of(waiting, &session);
+    CHECK(failure.code() == ErrorCode::archive_timeout);
+    CHECK_THAT(failure.hint(),
+               Catch::Contains("stop file exists for") && Catch::Contains("the start command") &&
+                   !Catch::Contains("the disk"));
 }
 
 TEST_CASE("the hint of a timeout is what archive-push left in the spool, or that WAL was dropped",
