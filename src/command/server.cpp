@@ -123,12 +123,15 @@ std::vector<FoundServer> find_servers(const config::Config& config)
                 "unable to check pg{}: [{}] {}", index, error_name(error.code()), error.what());
             continue;
         }
-        engine::ServerExpectation expected = server_expectation(config, index);
         server.is_in_recovery = server.session->is_in_recovery();
-        // Its settings say nothing about what its primary does.
-        expected.check_archive = expected.check_archive && !server.is_in_recovery;
-        engine::check_server(*server.session, server.control, expected);
+        engine::check_server(*server.session, server.control, server_expectation(config, index));
         servers.push_back(std::move(server));
+    }
+    // The settings of a standby say nothing about what its primary does, and those of two primaries
+    // nothing about which of them is the cluster.
+    if (const FoundServer* const primary = find_primary(servers)) {
+        engine::check_archive_settings(*primary->session,
+                                       server_expectation(config, primary->index));
     }
     return servers;
 }

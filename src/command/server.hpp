@@ -37,7 +37,8 @@ struct FoundServer {
 
 // Asks every pgN that has a path; one that cannot be connected to, or whose path has no cluster
 // that can be opened, is passed over with a WARN. Whether WAL is archived is asked of a primary
-// only. Throws what engine::check_server() throws.
+// only. Throws what find_primary(), engine::check_server() and engine::check_archive_settings()
+// throw.
 std::vector<FoundServer> find_servers(const config::Config& config);
 
 // The only primary, null when there are standbys only. Throws Error(db_connect) for two.

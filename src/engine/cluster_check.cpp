@@ -18,30 +18,6 @@ std::string resolve(const std::string& path)
     return resolved ? resolved.get() : path;
 }
 
-void check_archive_settings(postgres::Session& session, const ServerExpectation& expected)
-{
-    const std::string mode = session.setting("archive_mode");
-    if (mode == "off") {
-        throw Error(ErrorCode::archive_disabled,
-                    "archive_mode must be enabled",
-                    "set archive_mode = on in postgresql.conf and restart the server");
-    }
-    if (mode == "always" && expected.refuse_archive_always) {
-        throw Error(ErrorCode::feature_not_supported,
-                    "archive_mode=always is not supported",
-                    "set archive_mode = on, or --no-archive-mode-check when only one of the "
-                    "servers archives here");
-    }
-    const std::string command = session.setting("archive_command");
-    if (command.find("pgstrata") == std::string::npos &&
-        command.find("pgbackrest") == std::string::npos) {
-        throw Error(
-            ErrorCode::archive_command_invalid,
-            fmt::format("archive_command '{}' must contain pgstrata", command),
-            "set archive_command = 'pgstrata --stanza=NAME archive-push %p' and reload the server");
-    }
-}
-
 } // namespace
 
 repository::Cluster current_cluster(const repository::Repository& repository,
@@ -85,6 +61,33 @@ void check_identity(const postgres::ControlFile& control,
         "is this the right stanza and pg1-path? after an upgrade, stanza-upgrade is needed");
 }
 
+void check_archive_settings(postgres::Session& session, const ServerExpectation& expected)
+{
+    if (!expected.check_archive) {
+        return;
+    }
+    const std::string mode = session.setting("archive_mode");
+    if (mode == "off") {
+        throw Error(ErrorCode::archive_disabled,
+                    "archive_mode must be enabled",
+                    "set archive_mode = on in postgresql.conf and restart the server");
+    }
+    if (mode == "always" && expected.refuse_archive_always) {
+        throw Error(ErrorCode::feature_not_supported,
+                    "archive_mode=always is not supported",
+                    "set archive_mode = on, or --no-archive-mode-check when only one of the "
+                    "servers archives here");
+    }
+    const std::string command = session.setting("archive_command");
+    if (command.find("pgstrata") == std::string::npos &&
+        command.find("pgbackrest") == std::string::npos) {
+        throw Error(
+            ErrorCode::archive_command_invalid,
+            fmt::format("archive_command '{}' must contain pgstrata", command),
+            "set archive_command = 'pgstrata --stanza=NAME archive-push %p' and reload the server");
+    }
+}
+
 void check_server(postgres::Session& session,
                   const postgres::ControlFile& control,
                   const ServerExpectation& expected)
@@ -104,9 +107,6 @@ void check_server(postgres::Session& session,
                 control.major,
                 expected.data_directory),
             "do pg1-port, pg1-socket-path and pg1-path belong to the same server?");
-    }
-    if (expected.check_archive) {
-        check_archive_settings(session, expected);
     }
 }
 

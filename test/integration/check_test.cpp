@@ -199,6 +199,26 @@ TEST_CASE("check of a standby switches nothing", "[check]")
     CHECK(count_segments(site) == before);
 }
 
+TEST_CASE("check refuses two primaries before it looks at the settings of either",
+          "[check][bug-59]")
+{
+    Site site;
+    site.backup();
+    auto promoted = site.restore({"--type=standby"});
+    promoted.start(); // without archiving, as the harness has it
+    promoted.sql("SELECT pg_promote()");
+
+    const auto result = site.run({"check",
+                                  kShortWait,
+                                  "--pg2-path=" + promoted.data_directory(),
+                                  "--pg2-port=" + std::to_string(promoted.port()),
+                                  "--pg2-socket-path=" + promoted.socket_directory()});
+
+    CHECK(promoted.sql("SHOW archive_mode") == "off");
+    CHECK(result.status == 56);
+    CHECK_THAT(result.text(), Contains("more than one primary cluster found: pg1 and pg2"));
+}
+
 TEST_CASE("a pg-path without a cluster is passed over", "[check][backup]")
 {
     Site site;

@@ -31,9 +31,12 @@ struct ServerExpectation {
     bool refuse_archive_always = true; // archive-mode-check
 };
 
-// Throws Error(db_mismatch) when the server has another data directory or version than pg_control,
-// Error(archive_disabled), Error(feature_not_supported) for archive_mode=always,
-// Error(archive_command_invalid) when archive_command calls neither pgstrata nor pgbackrest.
+// Throws Error(archive_disabled), Error(feature_not_supported) for archive_mode=always,
+// Error(archive_command_invalid) when archive_command calls neither pgstrata nor pgbackrest;
+// nothing where it is not to be checked.
+void check_archive_settings(postgres::Session& session, const ServerExpectation& expected);
+
+// Throws Error(db_mismatch) when the server has another data directory or version than pg_control.
 void check_server(postgres::Session& session,
                   const postgres::ControlFile& control,
                   const ServerExpectation& expected);
