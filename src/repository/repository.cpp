@@ -28,15 +28,16 @@ void check_cipher(const Identity& identity, const CipherSetting& setting)
     }
 }
 
-// A new identity among old objects would make them unreadable for ever.
-void check_unused(const storage::Storage& storage)
+// What keeps a repository without identity from being taken for an empty one: objects that another
+// program, or ourselves, have stored there.
+std::optional<Error> find_strangers(const storage::Storage& storage, ErrorCode code)
 {
     for (const std::string_view directory : {kArchiveDirectory, kBackupDirectory}) {
         bool is_used = false;
         storage.list(directory, [&](const storage::EntryInfo&) { is_used = true; });
         if (is_used) {
-            throw Error(
-                ErrorCode::path_not_empty,
+            return Error(
+                code,
                 fmt::format("'{}' has no '{}' but something in '{}'",
                             storage.location(),
                             kRepositoryFile,
@@ -48,6 +49,25 @@ void check_unused(const storage::Storage& storage)
                             copy_path(kRepositoryFile)));
         }
     }
+    return std::nullopt;
+}
+
+// A new identity among old objects would make them unreadable for ever.
+void check_unused(const storage::Storage& storage)
+{
+    if (const auto strangers = find_strangers(storage, ErrorCode::path_not_empty)) {
+        throw Error(*strangers);
+    }
+}
+
+[[noreturn]] void raise_no_identity(const storage::Storage& storage)
+{
+    if (const auto strangers = find_strangers(storage, ErrorCode::file_missing)) {
+        throw Error(*strangers);
+    }
+    throw Error(ErrorCode::file_missing,
+                fmt::format("there is no repository in '{}'", storage.location()),
+                "has stanza-create been run, and is repo-path right?");
 }
 
 // The key from the first of the slots that the passphrase opens. One that cannot be read is left in
@@ -187,9 +207,7 @@ std::unique_ptr<Repository> Repository::open_as(storage::Storage& storage,
                                                 const CipherSetting& setting)
 {
     if (!identity) {
-        throw Error(ErrorCode::file_missing,
-                    fmt::format("there is no repository in '{}'", storage.location()),
-                    "has stanza-create been run, and is repo-path right?");
+        raise_no_identity(storage);
     }
     check_cipher(*identity, setting);
     codec::ObjectCipher cipher{setting.type, {}};

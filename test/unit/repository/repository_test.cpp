@@ -66,6 +66,23 @@ TEST_CASE("there is a hint where there is no repository", "[repository]")
     CHECK(names_in(*storage, "").empty());
 }
 
+TEST_CASE("another program's repository is told from none", "[repository][bug-61]")
+{
+    const auto storage = storage::make_memory_storage();
+    const std::string path = GENERATE("archive/demo/archive.info", "backup/demo/backup.info");
+    storage::write_file(*storage, path, as_bytes("[backrest]"), storage::WriteMode::replace);
+    try {
+        Repository::open(*storage, {});
+        FAIL("nothing was thrown");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::file_missing);
+        CHECK_THAT(error.what(),
+                   Catch::Contains("something in '" + path.substr(0, path.find('/'))));
+        CHECK_THAT(error.hint(), Catch::Contains("another program's repository?"));
+    }
+    CHECK(names_in(*storage, "").size() == 1);
+}
+
 TEST_CASE("a wrong passphrase opens nothing", "[repository][bug-56]")
 {
     const MemoryRepository memory(gcm_setting());
