@@ -65,11 +65,14 @@ public:
     {
         while (next_ < arguments_.size()) {
             const std::string_view argument = arguments_[next_++];
-            if (!only_words_ && argument == "--") {
-                only_words_ = true;
-            } else if (!only_words_ && argument.starts_with("--")) {
+            if (argument == "--" || argument == "-") {
+                throw Error(ErrorCode::option_invalid,
+                            fmt::format("'{}' is neither an option nor a word", argument),
+                            "options and words may stand in any order: leave it out");
+            }
+            if (argument.starts_with("--")) {
                 parse_option(argument.substr(2));
-            } else if (!only_words_ && argument.size() > 1 && argument.front() == '-') {
+            } else if (argument.starts_with('-')) {
                 throw Error(ErrorCode::option_invalid,
                             fmt::format("option '{}' begins with one dash",
                                         shown(argument.substr(0, argument.find('=')))),
@@ -232,7 +235,6 @@ private:
 
     const std::vector<std::string>& arguments_;
     std::size_t next_ = 0;
-    bool only_words_ = false;
     CommandLine line_;
 };
 

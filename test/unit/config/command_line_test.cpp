@@ -27,9 +27,9 @@ TEST_CASE("words after the command are its parameters", "[config]")
     ConfigHost host;
 
     const config::Config config =
-        host.load({"archive-get", "--stanza=m", "--pg1-path=/pg", "0000", "--", "--odd"});
+        host.load({"archive-get", "--stanza=m", "0000", "--pg1-path=/pg", "odd"});
 
-    CHECK(config.parameters() == Words{"0000", "--odd"});
+    CHECK(config.parameters() == Words{"0000", "odd"});
 }
 
 TEST_CASE("the number of parameters is checked", "[config]")
@@ -106,6 +106,22 @@ TEST_CASE("a command that is not built is refused by name", "[config]")
 
     CHECK(error.code() == ErrorCode::feature_not_supported);
     CHECK_THAT(error.what(), Contains("'" + name + "'"));
+}
+
+TEST_CASE("dashes without a name are no option, wherever they stand", "[config]")
+{
+    ConfigHost host;
+    const std::string dashes = GENERATE("-", "--");
+
+    const auto arguments = GENERATE_COPY(std::vector<std::string>{dashes, "info"},
+                                         std::vector<std::string>{"info", dashes},
+                                         std::vector<std::string>{"repo-ls", dashes, "archive"},
+                                         std::vector<std::string>{dashes});
+
+    const Error error = host.fail(arguments);
+    CHECK(error.code() == ErrorCode::option_invalid);
+    CHECK_THAT(error.what(), Contains("'" + dashes + "'"));
+    CHECK_FALSE(error.hint().empty());
 }
 
 TEST_CASE("only archive-push and archive-get have a role besides main", "[config]")
