@@ -7,12 +7,21 @@
 
 namespace pgstrata::command {
 
+namespace {
+
+constexpr std::size_t kLongestName = 128; // to repository::is_valid_stanza_name()
+
+} // namespace
+
 void check_stanza_name(const std::string& stanza)
 {
     if (!repository::is_valid_stanza_name(stanza)) {
         throw Error(ErrorCode::option_invalid_value,
                     fmt::format("'{}' cannot be the name of a stanza", stanza),
-                    "it may hold letters, digits, '.', '_' and '-'");
+                    stanza.size() > kLongestName
+                        ? fmt::format("it may be no longer than {} characters", kLongestName)
+                        : "it may hold letters, digits, '.', '_' and '-', and begins with none of "
+                          "'.' and '-'");
     }
 }
 

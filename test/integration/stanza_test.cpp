@@ -147,6 +147,26 @@ TEST_CASE("stanza-create refuses names that cannot be those of a stanza", "[stan
     CHECK(site.objects("").empty());
 }
 
+TEST_CASE("stanza-create says how long the name of a stanza may be", "[stanza-create]")
+{
+    Site site({.is_ready = false});
+    const auto create = [&](std::size_t length) {
+        return run_process({program_under_test(),
+                            "--config=" + site.configuration(),
+                            "--stanza=" + std::string(length, 's'),
+                            "--pg1-path=" + site.cluster().data_directory(),
+                            "--no-online",
+                            "stanza-create"});
+    };
+
+    const auto result = create(129);
+
+    CHECK(result.status == 32);
+    CHECK_THAT(result.text(),
+               Contains("no longer than 128 characters") && !Contains("letters, digits"));
+    CHECK(create(128).status == 0);
+}
+
 TEST_CASE("a stop file keeps what writes from running until start", "[stop]")
 {
     const auto is_for_all = GENERATE(false, true);
