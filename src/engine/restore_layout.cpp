@@ -123,9 +123,34 @@ std::string tablespace_destination(const LayoutOptions& options,
     return join_path(options.tablespace_map_all, name);
 }
 
+// One made with allow_in_place_tablespaces is a directory of the data directory and moves with it.
+void refuse_in_place(const Manifest& manifest, const std::string& wanted)
+{
+    for (const auto& directory : manifest.directories) {
+        const std::string oid(tablespace_oid(directory.path));
+        const bool is_wanted =
+            !oid.empty() && (oid == wanted ||
+                             std::ranges::any_of(manifest.tablespaces, [&](const auto& tablespace) {
+                                 return tablespace.name == wanted &&
+                                        std::to_string(tablespace.oid) == oid;
+                             }));
+        const bool is_link =
+            std::ranges::find(manifest.links, directory.path, &ManifestLink::path) !=
+            manifest.links.end();
+        if (is_wanted && !is_link) {
+            throw Error(ErrorCode::tablespace_map,
+                        fmt::format("unable to remap in-place tablespace '{}'", wanted),
+                        fmt::format("it is the directory '{}' of the data directory and is "
+                                    "restored there: leave it out of --tablespace-map",
+                                    directory.path));
+        }
+    }
+}
+
 void check_tablespace_map(const LayoutOptions& options, const Manifest& manifest)
 {
     for (const auto& [key, destination] : options.tablespace_map) {
+        refuse_in_place(manifest, key);
         const bool is_known =
             std::ranges::any_of(manifest.tablespaces, [&, &wanted = key](const auto& tablespace) {
                 return tablespace.name == wanted || std::to_string(tablespace.oid) == wanted;

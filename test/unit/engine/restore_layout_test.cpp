@@ -109,6 +109,27 @@ TEST_CASE("a tablespace map that does not fit the backup is refused", "[restore_
 }
 
 // A backup of a stopped server knows no names.
+TEST_CASE("a tablespace in the data directory cannot be mapped, and is named with what to do",
+          "[restore_layout]")
+{
+    HandMadeManifest made = with_tablespaces();
+    made.manifest.tablespaces.push_back({16402, "inside"});
+    made.add_directory("pg_tblspc/16402");
+    LayoutOptions options = into("/data");
+    options.tablespace_map = {{GENERATE("inside", "16402"), "/new"}};
+    const WarningLog silence;
+    try {
+        const RestoreLayout layout(options, made.manifest);
+        FAIL("nothing was thrown");
+    } catch (const Error& error) {
+        CHECK(error.code() == ErrorCode::tablespace_map);
+        CHECK_THAT(error.what(), Catch::Contains("in-place tablespace '"));
+        CHECK_THAT(error.hint(), Catch::Contains("'pg_tblspc/16402'"));
+    }
+    options.tablespace_map = {{"fast", "/new"}};
+    CHECK_NOTHROW(RestoreLayout(options, made.manifest));
+}
+
 TEST_CASE("a tablespace without a known name is mapped by its oid", "[restore_layout]")
 {
     HandMadeManifest made = with_tablespaces();
