@@ -135,7 +135,7 @@ TEST_CASE("check names the right that is missing in a bucket", "[s3][check]")
     CHECK_THAT(site.must({"repo-ls", "archive/main"}).out, !Catch::Contains("check-"));
 }
 
-TEST_CASE("a push into a plain repository on a disk loads no library for it", "[s3]")
+TEST_CASE("a plain repository on a disk needs no library to be loaded", "[s3]")
 {
     Site site({.is_ready = false});
     const ProcessOptions options{.environment = {{"LD_DEBUG", "files"}}};
