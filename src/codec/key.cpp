@@ -63,7 +63,9 @@ bool looks_like_random_base64(std::string_view text)
 
 void wipe(MutableBytes bytes) noexcept
 {
-    ::explicit_bzero(bytes.data(), bytes.size());
+    if (!bytes.empty()) {
+        ::explicit_bzero(bytes.data(), bytes.size());
+    }
 }
 
 void fill_random(MutableBytes out)
