@@ -110,15 +110,31 @@ build() { # PRESET
     cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
 }
 
+# The largest first, which take longest.
 unit_programs() { # PRESET
-    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x 2>/dev/null | sort
+    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x -printf '%s %p\n' 2>/dev/null |
+        sort -rn | cut -d ' ' -f 2
 }
 
+# Two side by side; the output of each in one piece.
 run_unit() { # PRESET
-    local program status=0
-    for program in $(unit_programs "$1"); do
+    local program programs running=0 status=0
+    mapfile -t programs < <(unit_programs "$1")
+    for program in "${programs[@]}"; do
+        if [ "$running" = 2 ]; then
+            wait -n || status=1
+            running=1
+        fi
+        "${as_tester[@]}" timeout -k 10 900 "$PWD/$program" >"$logs/${program##*/}.part" 2>&1 &
+        running=$((running + 1))
+    done
+    for ((; running > 0; running--)); do
+        wait -n || status=1
+    done
+    for program in "${programs[@]}"; do
         echo "== $program"
-        "${as_tester[@]}" timeout -k 10 900 "$PWD/$program" || status=1
+        cat "$logs/${program##*/}.part"
+        rm -f "$logs/${program##*/}.part"
     done
     return "$status"
 }
