@@ -152,16 +152,13 @@ std::vector<WalObjectName> find_wal(const Repository& repository,
                                     std::string_view wal_name)
 {
     std::vector<WalObjectName> found;
-    repository.storage().list(wal_directory(stanza, id, wal_name),
-                              [&](const storage::EntryInfo& entry) {
-                                  if (!entry.name.starts_with(wal_name)) {
-                                      return;
-                                  }
-                                  auto object = parse_wal_object_name(entry.name);
-                                  if (object && object->wal_name == wal_name) {
-                                      found.push_back(std::move(*object));
-                                  }
-                              });
+    repository.storage().list_some(
+        wal_directory(stanza, id, wal_name), wal_name, [&](const storage::EntryInfo& entry) {
+            auto object = parse_wal_object_name(entry.name);
+            if (object && object->wal_name == wal_name) {
+                found.push_back(std::move(*object));
+            }
+        });
     return found;
 }
 

@@ -65,7 +65,13 @@ public:
     std::string location() const override { return client_->name_of(client_->key_of("")); }
     bool is_listing_cheap() const noexcept override { return false; }
     std::optional<EntryInfo> info(std::string_view path) const override;
-    void list(std::string_view directory, const Visitor& visit) const override;
+    void list(std::string_view directory, const Visitor& visit) const override
+    {
+        list_some(directory, {}, visit);
+    }
+    void list_some(std::string_view directory,
+                   std::string_view beginning,
+                   const Visitor& visit) const override;
     std::unique_ptr<RandomSource> open(std::string_view path) const override;
     std::unique_ptr<PendingFile> create(std::string_view path, WriteMode mode) override;
     bool remove(std::string_view path) override;
@@ -75,7 +81,10 @@ public:
 private:
     std::optional<EntryInfo> object_info(const std::string& key) const;
     HttpAnswer head(const std::string& key) const;
-    ListPage list_page(const std::string& prefix, const std::string& token, const char* most) const;
+    ListPage list_page(const std::string& directory,
+                       std::string_view beginning,
+                       const std::string& token,
+                       const char* most) const;
     void remove_key(const std::string& key);
     void try_to_remove(const std::string& key, LeftKeys& left);
     bool remove_at_once(std::span<const std::string> keys, LeftKeys& left);
@@ -136,19 +145,22 @@ std::optional<EntryInfo> S3Storage::info(std::string_view path) const
         return object;
     }
     // Two, since the first may be a key that ends in a slash, which is nothing to us.
-    const ListPage page = list_page(directory_prefix(client_->options().root, path), {}, "2");
+    const ListPage page = list_page(directory_prefix(client_->options().root, path), {}, {}, "2");
     if (page.entries.empty()) {
         return std::nullopt;
     }
     return EntryInfo{.name = std::string(file_name(path)), .type = EntryType::directory};
 }
 
-ListPage
-S3Storage::list_page(const std::string& prefix, const std::string& token, const char* most) const
+// `directory` is the beginning of all its keys; the names that are returned are without it.
+ListPage S3Storage::list_page(const std::string& directory,
+                              std::string_view beginning,
+                              const std::string& token,
+                              const char* most) const
 {
-    S3Request request{.action = fmt::format("list '{}'", client_->name_of(prefix))};
+    S3Request request{.action = fmt::format("list '{}'", client_->name_of(directory))};
     request.query = {{"list-type", "2"},
-                     {"prefix", prefix},
+                     {"prefix", fmt::format("{}{}", directory, beginning)},
                      {"delimiter", "/"},
                      {"encoding-type", "url"},
                      {"max-keys", most}};
@@ -157,10 +169,12 @@ S3Storage::list_page(const std::string& prefix, const std::string& token, const 
     }
     request.expects = BodyKind::xml;
     return client_->ask(
-        request, [&](const HttpAnswer& answer) { return parse_list_page(answer.body, prefix); });
+        request, [&](const HttpAnswer& answer) { return parse_list_page(answer.body, directory); });
 }
 
-void S3Storage::list(std::string_view directory, const Visitor& visit) const
+void S3Storage::list_some(std::string_view directory,
+                          std::string_view beginning,
+                          const Visitor& visit) const
 {
     check_path_or_root(directory);
     const std::string prefix = directory_prefix(client_->options().root, directory);
@@ -168,7 +182,7 @@ void S3Storage::list(std::string_view directory, const Visitor& visit) const
     std::set<std::string> seen;
     std::string token;
     do {
-        ListPage page = list_page(prefix, token, kWholePage);
+        ListPage page = list_page(prefix, beginning, token, kWholePage);
         token = std::move(page.next_token);
         std::ranges::move(page.entries, std::back_inserter(entries));
         if (!seen.insert(token).second) {
@@ -177,6 +191,8 @@ void S3Storage::list(std::string_view directory, const Visitor& visit) const
                   client_->name_of(prefix));
         }
     } while (!token.empty());
+    std::erase_if(entries,
+                  [&](const EntryInfo& entry) { return !entry.name.starts_with(beginning); });
     std::ranges::sort(entries, {}, &EntryInfo::name);
     std::ranges::for_each(entries, visit);
 }

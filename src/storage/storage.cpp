@@ -6,6 +6,17 @@
 
 namespace pgstrata::storage {
 
+void Storage::list_some(std::string_view directory,
+                        std::string_view beginning,
+                        const Visitor& visit) const
+{
+    list(directory, [&](const EntryInfo& entry) {
+        if (entry.name.starts_with(beginning)) {
+            visit(entry);
+        }
+    });
+}
+
 void Storage::remove_all(std::span<const std::string> paths)
 {
     for (const std::string& path : paths) {

@@ -236,6 +236,23 @@ void check_listing(Storage& store)
         CHECK(names(store, "d") == "B a/ a- a.c b \xc3\xa4");
         CHECK(names(store, "") == "d/ e");
     }
+    SECTION("a listing of some gives those whose names begin so")
+    {
+        for (const auto* path : {"d/ab-1", "d/ab-2", "d/abc/x", "d/a", "d/b", "ab"}) {
+            write_text(store, path, "");
+        }
+        const auto some = [&](std::string_view directory, std::string_view beginning) {
+            std::string found;
+            store.list_some(directory, beginning, [&](const EntryInfo& entry) {
+                found += entry.name + (entry.type == EntryType::directory ? "/ " : " ");
+            });
+            return found;
+        };
+        CHECK(some("d", "ab") == "ab-1 ab-2 abc/ ");
+        CHECK(some("d", "") == "a ab-1 ab-2 abc/ b ");
+        CHECK(some("d", "x").empty());
+        CHECK(some("nowhere", "ab").empty());
+    }
     SECTION("a recursive listing gives files with their paths, depth first")
     {
         for (const auto* path : {"d/b/2", "d/b/1", "d/a", "d/c/x/y", "dd"}) {

@@ -60,6 +60,10 @@ public:
     // missing. A listing that cannot be completed throws and visits nothing. Unfinished writes are
     // not visited.
     virtual void list(std::string_view directory, const Visitor& visit) const = 0;
+    // The same for the entries whose names begin with `beginning`: a store that can look for them
+    // sends no others.
+    virtual void
+    list_some(std::string_view directory, std::string_view beginning, const Visitor& visit) const;
     // Throws Error(file_missing) when there is no such file. The source sees the file as it was
     // opened.
     virtual std::unique_ptr<RandomSource> open(std::string_view path) const = 0;

@@ -369,6 +369,17 @@ TEST_CASE("removing many takes few requests, and one that fails is named", "[s3]
     }
 }
 
+TEST_CASE("a listing of some names asks for no others", "[s3]")
+{
+    FakeS3 fake;
+    fake.objects["root/d/ab-1"] = {"x", ""};
+    fake.objects["root/d/b"] = {"x", ""};
+    const auto store = fake.open(fake.options());
+    store->list_some("d", "ab", [](const EntryInfo& entry) { CHECK(entry.name == "ab-1"); });
+    REQUIRE(fake.requests().size() == 1);
+    CHECK_THAT(fake.requests()[0].query, Catch::Contains("prefix=root%2Fd%2Fab"));
+}
+
 TEST_CASE("one who reads from front to back needs few requests", "[s3]")
 {
     FakeS3 fake;
