@@ -5,7 +5,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 // expire, alone and after a backup.
 
@@ -144,6 +146,7 @@ TEST_CASE("pins, lives and schedules decide about their backups", "[expire][s3][
     const std::vector<std::string> rules = {
         "expire", "--repo1-retention-full=1", "--repo1-retention-schedule=daily=1d"};
     const std::string newest = site.backup();
+    std::this_thread::sleep_for(std::chrono::seconds(2)); // the short life is over
 
     site.must(rules);
     CHECK(site.labels() == std::vector<std::string>{pinned, lived, daily, newest});
