@@ -111,7 +111,8 @@ template <typename... Args>
 }
 
 // Throws Error(code) with "unable to ACTION: TEXT OF ERRNO". ENOSPC and EDQUOT get a hint of their
-// own.
+// own. What this host has too little of is no fault of the file, whatever `code` is: Error(kernel)
+// for descriptors, Error(memory) for memory.
 [[noreturn]] void raise_errno(ErrorCode code, int error_number, std::string_view action);
 
 } // namespace pgstrata
