@@ -173,7 +173,7 @@ Repository::Repository(storage::Storage& storage, std::string id, codec::ObjectC
 
 const codec::PageHashKey& Repository::page_hash_key() const
 {
-    std::call_once(has_page_hash_key_, [this] {
+    page_hash_key_made_.run([this] {
         const bool is_sealed = cipher_.type != codec::CipherType::none;
         codec::hkdf_sha256(is_sealed ? cipher_.key.view() : as_bytes(id_),
                            {},

@@ -44,8 +44,8 @@ int close_directory(DIR* directory)
 std::vector<std::string> entry_names(int directory_fd, const std::string& path)
 {
     FileDescriptor fd(::fcntl(directory_fd, F_DUPFD_CLOEXEC, 0));
-    const std::unique_ptr<DIR, decltype(&close_directory)> directory(::fdopendir(fd.get()),
-                                                                     &close_directory);
+    const std::unique_ptr<DIR, decltype(&close_directory)> directory(
+        fd.is_open() ? ::fdopendir(fd.get()) : nullptr, &close_directory);
     if (!directory) {
         raise_errno(ErrorCode::path_open, errno, fmt::format("list directory '{}'", path));
     }

@@ -3,6 +3,7 @@
 #include "support/site.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/core.h>
 
 #include <filesystem>
 
@@ -219,21 +220,31 @@ TEST_CASE("too few file descriptors end verify with their own error and no findi
 {
     Site site;
     site.backup();
-    const auto before = site.objects("verify/");
+    const std::string close_inherited = "for fd in 3 4 5 6 7 8 9; do eval \"exec $fd>&-\"; done; ";
+    // Wherever it is that the last one is taken: a library, a directory, a pack.
+    for (const unsigned limit : {5U, 6U, 7U, 7U, 7U, 7U, 8U, 8U, 9U, 10U, 12U}) {
+        const auto before = site.objects("verify/");
 
-    const auto result = run_process({"/bin/sh",
-                                     "-c",
-                                     "ulimit -n 12; exec \"$@\"",
-                                     "sh",
-                                     program_under_test(),
-                                     "--config=" + site.configuration(),
-                                     "--stanza=main",
-                                     "--process-max=4",
-                                     "--output=text",
-                                     "verify"});
+        const auto result =
+            run_process({"/bin/sh",
+                         "-c",
+                         fmt::format("{}ulimit -n {}; exec \"$@\"", close_inherited, limit),
+                         "sh",
+                         program_under_test(),
+                         "--config=" + site.configuration(),
+                         "--stanza=main",
+                         "--process-max=4",
+                         "--output=text",
+                         "verify"});
 
-    CHECK(result.status == 100);
-    CHECK_THAT(result.text(), Contains("Too many open files") && Contains("ulimit -n"));
-    CHECK(site.objects("verify/") == before);
+        CAPTURE(limit, result.text());
+        if (result.status == 0) {
+            CHECK(limit > 8); // less than four workers had something to do
+            continue;
+        }
+        CHECK(result.status == 100);
+        CHECK_THAT(result.text(), Contains("Too many open files") && Contains("ulimit -n"));
+        CHECK(site.objects("verify/") == before);
+    }
     CHECK(site.must({"verify"}).out.empty());
 }

@@ -4,11 +4,11 @@
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/codec/object.hpp"
 #include "pgstrata/storage/storage.hpp"
+#include "pgstrata/util/once.hpp"
 
 #include <nlohmann/json_fwd.hpp>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -63,7 +63,7 @@ private:
     storage::Storage& storage_;
     std::string id_;
     codec::ObjectCipher cipher_;
-    mutable std::once_flag has_page_hash_key_;
+    mutable Once page_hash_key_made_;
     mutable codec::PageHashKey page_hash_key_{};
 };
 

@@ -11,7 +11,8 @@ namespace pgstrata {
 // until the process ends; what find() gave may be called from any thread.
 class SharedLibrary {
 public:
-    // `name` as dlopen(3) takes it. Throws Error(code) with `hint` when it cannot be loaded.
+    // `name` as dlopen(3) takes it. Throws Error(code) with `hint` when it cannot be loaded, and
+    // Error(kernel) when that is for want of file descriptors.
     SharedLibrary(std::string name, ErrorCode code, std::string hint);
 
     // Points `function` at the one of that name. Throws as the constructor does.

@@ -5,6 +5,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+
+#include <optional>
+
 using namespace pgstrata;
 using pgstrata::test::HasCode;
 
@@ -24,4 +28,24 @@ TEST_CASE("a library or a function that is missing is the error of its user", "[
     const SharedLibrary library("libc.so.6", code, "install it");
     int (*absolute)(int) = nullptr;
     CHECK_THROWS_MATCHES(library.find("no_such_function", absolute), Error, HasCode(code));
+}
+
+TEST_CASE("a library is not called missing where file descriptors are", "[util][bug-58]")
+{
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+    std::optional<Error> failure;
+
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    try {
+        const SharedLibrary library("libthread_db.so.1", ErrorCode::crypto, "install it");
+    } catch (const Error& error) {
+        failure = error;
+    }
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+
+    REQUIRE(failure.has_value());
+    CHECK(failure->code() == ErrorCode::kernel);
+    CHECK_THAT(failure->hint(), Catch::Contains("ulimit -n"));
 }
