@@ -110,31 +110,38 @@ build() { # PRESET
     cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
 }
 
-# The largest first, which take longest.
 unit_programs() { # PRESET
-    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x -printf '%s %p\n' 2>/dev/null |
-        sort -rn | cut -d ' ' -f 2
+    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x
 }
 
-# Two side by side; the output of each in one piece.
-run_unit() { # PRESET
-    local program programs running=0 status=0
-    mapfile -t programs < <(unit_programs "$1")
-    for program in "${programs[@]}"; do
-        if [ "$running" = 2 ]; then
-            wait -n || status=1
-            running=1
-        fi
-        "${as_tester[@]}" timeout -k 10 900 "$PWD/$program" >"$logs/${program##*/}.part" 2>&1 &
-        running=$((running + 1))
+# Runs the test cases of a program in SHARES processes side by side, each of which takes every SHARES-th case;
+# the output of each in one piece.
+run_in_shares() { # SHARES TEST-SPECIFICATION COMMAND...
+    local shares=$1 specification=$2 program=${!#} share status=0
+    local list=$logs/${program##*/}-share-
+    shift 2
+    # In such a list a comma ends a name.
+    "$@" --list-test-names-only "$specification" |
+        awk -v shares="$shares" -v list="$list" '/./ { gsub(/[\\,]/, "\\\\&"); print > (list NR % shares) }'
+    for ((share = 0; share < shares; share++)); do
+        timeout -k 10 1500 "$@" --input-file "$list$share" >"$list$share.part" 2>&1 &
     done
-    for ((; running > 0; running--)); do
+    for ((share = 0; share < shares; share++)); do
         wait -n || status=1
     done
-    for program in "${programs[@]}"; do
-        echo "== $program"
-        cat "$logs/${program##*/}.part"
-        rm -f "$logs/${program##*/}.part"
+    for ((share = 0; share < shares; share++)); do
+        echo "== ${program##*/}, share $((share + 1)) of $shares"
+        cat "$list$share.part"
+        ! grep -q '^No test cases matched' "$list$share.part" || status=1
+        rm -f "$list$share.part"
+    done
+    return "$status"
+}
+
+run_unit() { # PRESET
+    local program status=0
+    for program in $(unit_programs "$1"); do
+        run_in_shares 2 '~[.]' "${as_tester[@]}" "$program" || status=1
     done
     return "$status"
 }
@@ -145,21 +152,14 @@ run_soak() {
         build/release/test/integration '[soak]'
 }
 
-# The two halves run side by side; each has its own clusters. The session of the program is tested by itself.
+# More processes than processors, since servers are waited for; each has its own clusters. As root a program
+# mounts a small file system of its own and then changes its user. The session of the program is tested by itself.
 run_integration() {
+    local -x PGSTRATA_BINARY=$PWD/build/release/pgstrata
     local status=0
-    run_integration_half '[main-path]' >"$logs/integration-1.part" 2>&1 &
-    run_integration_half '~[main-path]~[.]' || status=1
-    timeout -k 10 600 build/release/test/integration-session || status=1
-    wait $! || status=1
-    cat "$logs/integration-1.part"
-    rm -f "$logs/integration-1.part"
+    run_in_shares 3 '~[.]' build/release/test/integration || status=1
+    run_in_shares 1 '~[.]' build/release/test/integration-session || status=1
     return "$status"
-}
-
-# The user changes inside the program, which as root first mounts a small file system of its own.
-run_integration_half() { # TEST-SPECIFICATION
-    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 3000 build/release/test/integration "$1"
 }
 
 # Every parser of outside bytes meets the corpus and its mutations in the sanitizer build.
@@ -169,9 +169,9 @@ run_fuzzers() {
 }
 
 run_asan_main_path() {
-    PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15 \
-        ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        timeout -k 10 1200 build/release/test/integration '[main-path]'
+    local -x PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15
+    local -x ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    run_in_shares 2 '[main-path]' build/release/test/integration
 }
 
 lint_man_pages() {
@@ -192,9 +192,9 @@ stage format scripts/check-format
 stage man lint_man_pages
 stage tidy scripts/check-tidy
 stage fuzz run_fuzzers
-test_stage unit-release "$(unit_programs release | wc -l)" run_unit release
-test_stage unit-asan "$(unit_programs asan | wc -l)" run_unit asan
-test_stage integration 3 run_integration
+test_stage unit-release $((2 * $(unit_programs release | wc -l))) run_unit release
+test_stage unit-asan $((2 * $(unit_programs asan | wc -l))) run_unit asan
+test_stage integration 4 run_integration
 test_stage soak 1 run_soak
-test_stage asan-main-path 1 run_asan_main_path
+test_stage asan-main-path 2 run_asan_main_path
 finish

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "config/ini_file.hpp"
 #include "config/value.hpp"
+#include "support/rounds.hpp"
 #include "unit/config/fixture.hpp"
 
 #include <random>
@@ -105,7 +106,7 @@ bool ends_well(Work work)
 TEST_CASE("no file makes the ini parser fail in another way than by an error", "[config][bug-54]")
 {
     Garbage garbage(1);
-    for (int round = 0; round < 20000; ++round) {
+    for (unsigned round = 0; round < rounds(20000); ++round) {
         const std::string text = garbage.text(60);
         INFO("round " << round);
         REQUIRE(ends_well([&] {
@@ -119,7 +120,7 @@ TEST_CASE("no command line fails in another way than by an error", "[config][bug
 {
     ConfigHost host;
     Garbage garbage(2);
-    for (int round = 0; round < 20000; ++round) {
+    for (unsigned round = 0; round < rounds(20000); ++round) {
         Words arguments;
         for (std::size_t i = garbage.below(6); i > 0; --i) {
             // A command line holds no zero bytes.
@@ -137,7 +138,7 @@ TEST_CASE("no environment and no file fail in another way than by an error", "[c
     ConfigHost host;
     Garbage garbage(3);
     const Words commands = {"info", "check", "restore", "backup", "stop"};
-    for (int round = 0; round < 3000; ++round) {
+    for (unsigned round = 0; round < rounds(3000); ++round) {
         host.write_config("[global]\n" + garbage.text(40) + "\n[main]\n" + garbage.text(40));
         host.environment.variables = {
             {"PGSTRATA_" + garbage.text(4), garbage.text(6)},
@@ -151,7 +152,7 @@ TEST_CASE("no environment and no file fail in another way than by an error", "[c
 TEST_CASE("no text makes a number parser fail", "[config][bug-54]")
 {
     Garbage garbage(4);
-    for (int round = 0; round < 50000; ++round) {
+    for (unsigned round = 0; round < rounds(50000); ++round) {
         const std::string text = garbage.text(4);
         const auto size = config::parse_size(text);
         const auto time = config::parse_time(text);

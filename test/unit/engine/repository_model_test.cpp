@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/rounds.hpp"
 #include "unit/engine/backup_fixture.hpp"
 #include "unit/engine/chain_fixture.hpp"
 #include "unit/engine/fake_session.hpp"
@@ -249,7 +250,7 @@ private:
 TEST_CASE("what is listed can be read, whatever was made, expired, pinned and killed",
           "[engine][expire][model][bug-31][bug-32][bug-34]")
 {
-    for (unsigned seed = 1; seed <= 25; ++seed) {
+    for (unsigned seed = 1; seed <= rounds(25); ++seed) {
         CAPTURE(seed);
         Life(seed).live(60);
     }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/rounds.hpp"
 #include "unit/repository/retention_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -194,7 +195,7 @@ TEST_CASE("random catalogs are judged as by the plainest reading of the classic 
           "[retention][bug-29]")
 {
     std::size_t removed = 0;
-    for (unsigned seed = 1; seed <= 4000; ++seed) {
+    for (unsigned seed = 1; seed <= rounds(4000); ++seed) {
         CAPTURE(seed);
         RandomCase sample(seed);
         const RetentionPolicy& policy = sample.policy;
@@ -220,12 +221,12 @@ TEST_CASE("random catalogs are judged as by the plainest reading of the classic 
             std::ranges::equal(left, expected, {}, &BackupSummary::label, &BackupSummary::label));
         check_wal(sample, plan, left, is_time_met);
     }
-    CHECK(removed > 4000);
+    CHECK(removed > rounds(4000));
 }
 
 TEST_CASE("whatever the rules are, what is left can be restored", "[retention][bug-34]")
 {
-    for (unsigned seed = 1; seed <= 2000; ++seed) {
+    for (unsigned seed = 1; seed <= rounds(2000); ++seed) {
         CAPTURE(seed);
         RandomCase sample(seed);
         std::mt19937 random(seed);

@@ -51,7 +51,7 @@ TEST_CASE("a store in memory keeps the storage contract whatever it makes of con
         {.has_directories = false});
 }
 
-TEST_CASE("an answer that is lost at any byte does not lose or double a file [bug-17]",
+TEST_CASE("an answer that is lost at any byte does not lose or double a file",
           "[s3][bug-17][bug-44]")
 {
     const bool is_large = GENERATE(false, true);
