@@ -51,6 +51,7 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
     options.archive_timeout_milliseconds =
         static_cast<std::uint64_t>(config.number("archive-timeout"));
     options.spool_path = config.text("spool-path");
+    options.lock_path = config.text("lock-path");
     if (config.has("checksum-page")) {
         options.check_pages = config.flag("checksum-page");
     }

@@ -242,7 +242,8 @@ private:
                 cluster_.wal_segment_size,
                 options_.archive_timeout_milliseconds,
                 options_.repo_index,
-                options_.spool_path};
+                options_.spool_path,
+                options_.lock_path};
     }
 
     void copy(const Progress::Report& report)

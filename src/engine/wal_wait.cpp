@@ -61,12 +61,11 @@ std::string archiver_cause(postgres::Session* session, const std::string& segmen
                    "server";
         }
         const postgres::ArchiverStatus archiver = session->archiver_status();
-        if (archiver.failed_count != 0 && archiver.last_failed_wal <= segment &&
-            !archiver.last_failed_wal.empty()) {
+        if (!archiver.failing_wal.empty() && archiver.failing_wal <= segment) {
             return fmt::format(
                 "the server reports {} failed archive commands, the last for '{}': look at its log",
                 archiver.failed_count,
-                archiver.last_failed_wal);
+                archiver.failing_wal);
         }
         if (archiver.last_archived_wal >= segment) {
             return "the server says that it archived this segment: does archive_command use this "

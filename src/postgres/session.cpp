@@ -156,11 +156,13 @@ Lsn ServerSession::current_lsn()
 
 ArchiverStatus ServerSession::archiver_status()
 {
-    const auto row = query_.row("SELECT failed_count, last_failed_wal, last_archived_wal "
-                                "FROM pg_catalog.pg_stat_archiver",
-                                3);
+    const auto row =
+        query_.row("SELECT failed_count, CASE WHEN last_failed_time OPERATOR(pg_catalog.>) "
+                   "coalesce(last_archived_time, '-infinity') THEN last_failed_wal END, "
+                   "last_archived_wal FROM pg_catalog.pg_stat_archiver",
+                   3);
     return {.failed_count = number_of<std::uint64_t>(row[0], "the count of failed archivings"),
-            .last_failed_wal = row[1].value_or(""),
+            .failing_wal = row[1].value_or(""),
             .last_archived_wal = row[2].value_or("")};
 }
 

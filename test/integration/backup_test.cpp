@@ -247,6 +247,22 @@ TEST_CASE("a backup whose WAL does not arrive fails", "[backup][bug-59]")
     CHECK(site.labels().empty());
 }
 
+TEST_CASE("a backup whose WAL a stop file holds back names the stop file", "[backup][stop][bug-59]")
+{
+    Site site;
+    site.set_archiving(false);
+    auto backup = site.start({"backup", "--type=full", "--archive-timeout=5s"});
+    wait_until("the backup's lease", [&] { return !site.objects("/lease").empty(); });
+    site.must({"stop"});
+    site.set_archiving(true);
+
+    const auto ended = backup.wait();
+
+    CHECK(ended.status == 82);
+    CHECK_THAT(ended.text(),
+               Catch::Contains("archive-push is stopped") && Catch::Contains("start command"));
+}
+
 TEST_CASE("a start that may wait for longer than db-timeout is warned of", "[backup]")
 {
     const auto& [start, timeout, is_warned] = GENERATE(

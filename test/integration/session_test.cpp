@@ -71,6 +71,25 @@ TEST_CASE("a session tells what the server tells", "[session]")
     CHECK(session->tablespaces().empty());
 }
 
+TEST_CASE("only what the last attempt to archive failed for is failing", "[session][bug-59]")
+{
+    Cluster cluster({});
+    cluster.add_setting("archive_mode = on");
+    cluster.add_setting("archive_command = 'test -e archiver-works'");
+    cluster.start();
+    const auto session = open(cluster);
+    cluster.sql("SELECT pg_create_restore_point('one'), pg_switch_wal()");
+    test::wait_until("a failure", [&] { return session->archiver_status().failed_count > 0; });
+    CHECK(session->archiver_status().failing_wal == "000000010000000000000001");
+
+    test::write_file(cluster.path("archiver-works"), "");
+
+    test::wait_until("success",
+                     [&] { return !session->archiver_status().last_archived_wal.empty(); });
+    CHECK(session->archiver_status().failed_count > 0);
+    CHECK(session->archiver_status().failing_wal.empty());
+}
+
 TEST_CASE("names are kept as bytes", "[session][bug-6]")
 {
     Cluster cluster({.major = 15});

@@ -34,6 +34,7 @@ struct BackupOptions {
     bool copy_archive = false; // and put it into the backup's pg_wal too
     std::uint64_t archive_timeout_milliseconds = 60000;
     std::string spool_path; // where archive-push may have left word of what it cannot do; or empty
+    std::string lock_path;  // where a stop file may keep it from running; or empty
     std::optional<bool> check_pages; // unset: as the cluster has checksums
     bool check_page_headers = true;
     std::vector<std::string> exclude;

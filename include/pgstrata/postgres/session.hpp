@@ -49,8 +49,8 @@ struct TablespaceInfo {
 };
 
 struct ArchiverStatus {
-    std::uint64_t failed_count = 0;
-    std::string last_failed_wal;
+    std::uint64_t failed_count = 0; // since the server's statistics began
+    std::string failing_wal;        // what the last attempt was for; empty when it did not fail
     std::string last_archived_wal;
 };
 

@@ -94,6 +94,11 @@ TEST_CASE("the hint of a timeout is what the server knows", "[engine][wal_wait][
         session.archiver = {12, waiting.name(2), ""};
         CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("12 failed"));
     }
+    SECTION("failing for a later one, after this was archived")
+    {
+        session.archiver = {12, waiting.name(4), waiting.name(3)};
+        CHECK_THAT(failure_of(waiting, &session).hint(), Catch::Contains("says that it archived"));
+    }
     SECTION("archived elsewhere")
     {
         session.archiver = {0, "", waiting.name(3)};
