@@ -63,6 +63,12 @@ void sleep_cancellable(unsigned milliseconds)
     check_cancelled();
 }
 
+void GrowingPause::sleep()
+{
+    sleep_cancellable(next_);
+    next_ = std::min(next_ + next_ / 4 + 1, longest_);
+}
+
 const char* signal_name(int number) noexcept
 {
     switch (number) {

@@ -140,6 +140,19 @@ void sync_directory(const std::string& path)
     }
 }
 
+void make_directories(const std::string& path, unsigned mode)
+{
+    for (auto end = path.find('/', 1);; end = path.find('/', end + 1)) {
+        const std::string part = path.substr(0, end);
+        if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) {
+            raise_errno(ErrorCode::path_create, errno, fmt::format("create directory '{}'", part));
+        }
+        if (end == std::string::npos) {
+            return;
+        }
+    }
+}
+
 std::string read_text_file(const std::string& path, std::size_t limit)
 {
     const FileDescriptor file = open_file(path, O_RDONLY);

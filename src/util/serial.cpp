@@ -4,6 +4,7 @@
 #include "pgstrata/util/error.hpp"
 
 #include <bit>
+#include <limits>
 
 namespace pgstrata {
 
@@ -103,6 +104,11 @@ std::uint64_t SerialReader::varint(std::uint64_t limit)
         fail("a number is out of range");
     }
     return value;
+}
+
+std::uint32_t SerialReader::varint_u32()
+{
+    return static_cast<std::uint32_t>(varint(std::numeric_limits<std::uint32_t>::max()));
 }
 
 std::int64_t SerialReader::signed_varint()

@@ -13,6 +13,20 @@ void set_pending_signal(int number) noexcept;
 void check_cancelled();
 // Sleeps in short steps and throws as check_cancelled() does.
 void sleep_cancellable(unsigned milliseconds);
+
+// The pauses between two looks at what is waited for: each is a quarter longer than the one before,
+// so that what comes soon is seen soon and what takes long costs little. Milliseconds.
+class GrowingPause {
+public:
+    GrowingPause(unsigned first, unsigned longest) noexcept : next_(first), longest_(longest) {}
+    // As sleep_cancellable().
+    void sleep();
+
+private:
+    unsigned next_;
+    unsigned longest_;
+};
+
 // "SIGTERM" for SIGTERM.
 const char* signal_name(int number) noexcept;
 

@@ -38,6 +38,7 @@ public:
     std::uint64_t varint();
     // A varint that must be at most `limit`.
     std::uint64_t varint(std::uint64_t limit);
+    std::uint32_t varint_u32();
     std::int64_t signed_varint();
     std::string_view text(std::size_t limit = 1U << 20U);
     ByteView raw(std::size_t size);

@@ -12,6 +12,9 @@ namespace pgstrata {
 using UnixSeconds = std::int64_t;
 using UnixNanoseconds = std::int64_t;
 
+inline constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
+inline constexpr UnixSeconds kSecondsPerDay = 86'400;
+
 UnixSeconds now_seconds();
 UnixNanoseconds now_nanoseconds();
 std::uint64_t monotonic_milliseconds();
