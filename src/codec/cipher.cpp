@@ -17,7 +17,7 @@ void free_context(EVP_CIPHER_CTX* context) noexcept
 }
 using CipherContext = Handle<EVP_CIPHER_CTX, &free_context>;
 
-void require(int result)
+void require_cipher(int result)
 {
     if (result != 1) {
         raise(ErrorCode::crypto, "the cipher library failed");
@@ -43,11 +43,11 @@ public:
     explicit GcmCipher(const Key& key)
         : seal_(crypto().new_cipher_context()), open_(crypto().new_cipher_context())
     {
-        require(seal_ && open_ ? 1 : 0);
+        require_cipher(seal_ && open_ ? 1 : 0);
         const std::uint8_t* bytes = as_u8(key.view());
-        require(crypto().begin_encrypting(
+        require_cipher(crypto().begin_encrypting(
             seal_.get(), crypto().aes_256_gcm(), nullptr, bytes, nullptr));
-        require(crypto().begin_decrypting(
+        require_cipher(crypto().begin_decrypting(
             open_.get(), crypto().aes_256_gcm(), nullptr, bytes, nullptr));
     }
 
@@ -57,16 +57,16 @@ public:
         Tag tag{};
         out.resize(plain.size());
         EVP_CIPHER_CTX* context = seal_.get();
-        require(
+        require_cipher(
             crypto().begin_encrypting(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
-        require(crypto().encrypt(
+        require_cipher(crypto().encrypt(
             context, nullptr, &size, as_u8(associated), as_int(associated.size())));
         if (!plain.empty()) {
-            require(crypto().encrypt(
+            require_cipher(crypto().encrypt(
                 context, as_u8(out.span()), &size, as_u8(plain), as_int(plain.size())));
         }
-        require(crypto().end_encrypting(context, nullptr, &size));
-        require(crypto().control_cipher(
+        require_cipher(crypto().end_encrypting(context, nullptr, &size));
+        require_cipher(crypto().control_cipher(
             context, EVP_CTRL_AEAD_GET_TAG, as_int(tag.size()), tag.data()));
         return tag;
     }
@@ -81,15 +81,15 @@ public:
         Tag expected = tag;
         out.resize(sealed.size());
         EVP_CIPHER_CTX* context = open_.get();
-        require(
+        require_cipher(
             crypto().begin_decrypting(context, nullptr, nullptr, nullptr, as_u8(ByteView(nonce))));
-        require(crypto().decrypt(
+        require_cipher(crypto().decrypt(
             context, nullptr, &size, as_u8(associated), as_int(associated.size())));
         if (!sealed.empty()) {
-            require(crypto().decrypt(
+            require_cipher(crypto().decrypt(
                 context, as_u8(out.span()), &size, as_u8(sealed), as_int(sealed.size())));
         }
-        require(crypto().control_cipher(
+        require_cipher(crypto().control_cipher(
             context, EVP_CTRL_AEAD_SET_TAG, as_int(expected.size()), expected.data()));
         if (crypto().end_decrypting(context, nullptr, &size) != 1) {
             out.clear();
@@ -112,7 +112,7 @@ class CbcCipher final : public Cipher {
 public:
     explicit CbcCipher(const Key& key) : context_(crypto().new_cipher_context())
     {
-        require(context_ ? 1 : 0);
+        require_cipher(context_ ? 1 : 0);
         hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc encryption"), encryption_key_.span());
         hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc iv"), iv_key_.span());
         hkdf_sha256(key.view(), {}, as_bytes("aes-256-cbc authentication"), mac_key_.span());
@@ -124,14 +124,14 @@ public:
         int body = 0;
         int rest = 0;
         out.resize(plain.size() + 16);
-        require(crypto().begin_encrypting(context_.get(),
-                                          crypto().aes_256_cbc(),
-                                          nullptr,
-                                          as_u8(encryption_key_.view()),
-                                          as_u8(ByteView(iv))));
-        require(crypto().encrypt(
+        require_cipher(crypto().begin_encrypting(context_.get(),
+                                                 crypto().aes_256_cbc(),
+                                                 nullptr,
+                                                 as_u8(encryption_key_.view()),
+                                                 as_u8(ByteView(iv))));
+        require_cipher(crypto().encrypt(
             context_.get(), as_u8(out.span()), &body, as_u8(plain), as_int(plain.size())));
-        require(crypto().end_encrypting(context_.get(), as_u8(out.span()) + body, &rest));
+        require_cipher(crypto().end_encrypting(context_.get(), as_u8(out.span()) + body, &rest));
         out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
         return authenticate(nonce, associated, out);
     }
@@ -147,14 +147,14 @@ public:
         int body = 0;
         int rest = 0;
         out.resize(sealed.size() + 16);
-        require(crypto().begin_decrypting(context_.get(),
-                                          crypto().aes_256_cbc(),
-                                          nullptr,
-                                          as_u8(encryption_key_.view()),
-                                          as_u8(ByteView(iv))));
-        require(crypto().decrypt(
+        require_cipher(crypto().begin_decrypting(context_.get(),
+                                                 crypto().aes_256_cbc(),
+                                                 nullptr,
+                                                 as_u8(encryption_key_.view()),
+                                                 as_u8(ByteView(iv))));
+        require_cipher(crypto().decrypt(
             context_.get(), as_u8(out.span()), &body, as_u8(sealed), as_int(sealed.size())));
-        require(crypto().end_decrypting(context_.get(), as_u8(out.span()) + body, &rest));
+        require_cipher(crypto().end_decrypting(context_.get(), as_u8(out.span()) + body, &rest));
         out.resize(static_cast<std::size_t>(body) + static_cast<std::size_t>(rest));
     }
 

@@ -9,7 +9,7 @@ namespace pgstrata::codec {
 
 namespace {
 
-CryptoLibrary load()
+CryptoLibrary load_libcrypto()
 {
     // The version whose headers this was built with, which is the one libcurl and libpq use.
     const SharedLibrary library(fmt::format("libcrypto.so.{}", OPENSSL_SHLIB_VERSION),
@@ -44,7 +44,7 @@ CryptoLibrary load()
 
 const CryptoLibrary& crypto()
 {
-    static const CryptoLibrary kLibrary = load();
+    static const CryptoLibrary kLibrary = load_libcrypto();
     return kLibrary;
 }
 

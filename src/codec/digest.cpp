@@ -12,7 +12,7 @@ namespace pgstrata::codec {
 
 namespace {
 
-void require(int result)
+void require_digest(int result)
 {
     if (result != 1) {
         raise(ErrorCode::crypto, "the digest library failed");
@@ -32,8 +32,8 @@ Digest128 canonical_bytes(XXH128_hash_t hash)
 
 Sha256::Sha256() : context_(crypto().new_digest_context())
 {
-    require(context_ != nullptr ? 1 : 0);
-    require(crypto().begin_digest(context_.get(), crypto().sha256(), nullptr));
+    require_digest(context_ != nullptr ? 1 : 0);
+    require_digest(crypto().begin_digest(context_.get(), crypto().sha256(), nullptr));
 }
 
 void Sha256::free_context(evp_md_ctx_st* context) noexcept
@@ -43,13 +43,13 @@ void Sha256::free_context(evp_md_ctx_st* context) noexcept
 
 void Sha256::update(ByteView bytes)
 {
-    require(crypto().update_digest(context_.get(), bytes.data(), bytes.size()));
+    require_digest(crypto().update_digest(context_.get(), bytes.data(), bytes.size()));
 }
 
 Sha256Digest Sha256::finish()
 {
     Sha256Digest digest{};
-    require(crypto().end_digest(context_.get(), as_u8(MutableBytes(digest)), nullptr));
+    require_digest(crypto().end_digest(context_.get(), as_u8(MutableBytes(digest)), nullptr));
     return digest;
 }
 
