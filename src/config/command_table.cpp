@@ -11,7 +11,7 @@ namespace {
 constexpr bool kNotBuilt = false;
 
 // clang-format off
-constexpr std::array<CommandRow, kCommands> kTable = {{
+constexpr std::array<CommandRow, kCommands> kCommandTable = {{
     {.id = Command::annotate, .name = "annotate", .summary = "Add, change or delete the notes of a backup."},
     {.id = Command::archive_get, .name = "archive-get", .summary = "Get a WAL segment from the archive.",
      .minimum_parameters = 2, .maximum_parameters = 2, .parameter_names = "WAL-NAME DESTINATION"},
@@ -60,14 +60,15 @@ constexpr std::array<CommandRow, kCommands> kTable = {{
 
 std::span<const CommandRow> command_table() noexcept
 {
-    return kTable;
+    return kCommandTable;
 }
 
 const CommandRow* find_command(std::string_view name) noexcept
 {
-    const auto* found = std::find_if(
-        kTable.begin(), kTable.end(), [&](const CommandRow& row) { return row.name == name; });
-    return found != kTable.end() ? found : nullptr;
+    const auto* found = std::find_if(kCommandTable.begin(),
+                                     kCommandTable.end(),
+                                     [&](const CommandRow& row) { return row.name == name; });
+    return found != kCommandTable.end() ? found : nullptr;
 }
 
 } // namespace pgstrata::config

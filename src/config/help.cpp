@@ -138,7 +138,7 @@ std::string values_of(const Config& config, const OptionRow& row, const CommandR
     return text.empty() ? text : " [" + text + "]";
 }
 
-std::string support_of(const OptionRow& row)
+std::string support_suffix(const OptionRow& row)
 {
     if (row.support == Support::built || !row.built_values.empty()) {
         return {};
@@ -178,7 +178,7 @@ std::string render_command(const Config& config, const CommandRow& command)
             if (is_shown(row, command) && chapter_of(row) == chapter) {
                 lines += in_column("--" + std::string(row.name),
                                    kOptionColumn,
-                                   std::string(row.meaning) + support_of(row) +
+                                   std::string(row.meaning) + support_suffix(row) +
                                        values_of(config, row, command));
             }
         }
@@ -224,7 +224,7 @@ std::string render_option(const Config& config, const CommandRow& command, const
                                    command.name,
                                    row.name,
                                    wrap(row.meaning, 0),
-                                   support_of(row));
+                                   support_suffix(row));
     const auto add = [&](std::string_view title, const std::string& value) {
         if (!value.empty()) {
             text += fmt::format("{}: {}\n", title, value);

@@ -135,7 +135,7 @@ std::string describe_validity(const OptionRow& row)
     return row.commands == 0 ? "none" : list_commands(row.commands);
 }
 
-std::string support_of(const OptionRow& row)
+std::string support_sentence(const OptionRow& row)
 {
     if (!row.built_values.empty()) {
         return {};
@@ -156,7 +156,7 @@ void add_line(std::string& page, std::string_view title, std::string_view text)
 std::string render_option(const OptionRow& row)
 {
     std::string page = fmt::format(".TP\n.B {}\n{}\n", escape(row.name), escape(row.meaning));
-    if (const std::string support = support_of(row); !support.empty()) {
+    if (const std::string support = support_sentence(row); !support.empty()) {
         page += escape(support) + "\n";
     }
     if (row.is_secure) {

@@ -34,12 +34,12 @@ constexpr auto make_table()
     return table;
 }
 
-constexpr auto kTable = make_table();
+constexpr auto kOptionTable = make_table();
 
 constexpr bool has_unique_names()
 {
-    for (std::size_t i = 1; i < kTable.size(); ++i) {
-        if (kTable[i - 1].name >= kTable[i].name) {
+    for (std::size_t i = 1; i < kOptionTable.size(); ++i) {
+        if (kOptionTable[i - 1].name >= kOptionTable[i].name) {
             return false;
         }
     }
@@ -51,16 +51,17 @@ static_assert(has_unique_names());
 
 std::span<const OptionRow> option_table() noexcept
 {
-    return kTable;
+    return kOptionTable;
 }
 
 const OptionRow* find_option(std::string_view name) noexcept
 {
     const auto* found = std::lower_bound(
-        kTable.begin(), kTable.end(), name, [](const OptionRow& row, std::string_view wanted) {
-            return row.name < wanted;
-        });
-    return found != kTable.end() && found->name == name ? found : nullptr;
+        kOptionTable.begin(),
+        kOptionTable.end(),
+        name,
+        [](const OptionRow& row, std::string_view wanted) { return row.name < wanted; });
+    return found != kOptionTable.end() && found->name == name ? found : nullptr;
 }
 
 } // namespace pgstrata::config
