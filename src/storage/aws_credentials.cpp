@@ -2,6 +2,7 @@
 #include "storage/aws_credentials.hpp"
 
 #include "storage/aws_text.hpp"
+#include "storage/http_status.hpp"
 #include "storage/s3_xml.hpp"
 
 #include "pgstrata/log/log.hpp"
@@ -19,7 +20,6 @@ namespace {
 constexpr UnixSeconds kRenewBefore = 300;
 constexpr std::size_t kTokenFileLimit = 65536;
 constexpr std::size_t kAnswerLimit = 256U << 10U;
-constexpr unsigned kOk = 200;
 constexpr const char* kInstanceAddress = "http://169.254.169.254";
 constexpr const char* kContainerHost = "http://169.254.170.2";
 
@@ -45,12 +45,10 @@ std::string first_word(std::string_view text)
 
 bool may_pass(const HttpAnswer& answer)
 {
-    constexpr unsigned kTimeout = 408;
-    constexpr unsigned kTooMany = 429;
-    constexpr unsigned kServerErrors = 500;
-    return answer.status == 0 ? answer.may_pass
-                              : answer.status == kTimeout || answer.status == kTooMany ||
-                                    answer.status >= kServerErrors;
+    return answer.status == 0
+               ? answer.may_pass
+               : answer.status == kStatusTimeout || answer.status == kStatusTooMany ||
+                     answer.status >= kStatusServerError;
 }
 
 void wipe(std::string& text)
@@ -283,7 +281,7 @@ CredentialSource::send(HttpClient& client, const HttpRequest& request, std::stri
 {
     for (Tries tries(&client == &client_ ? pace_ : metadata_pace_);;) {
         HttpAnswer answer = client.send(request);
-        if (answer.status == kOk) {
+        if (answer.status == kStatusOk) {
             return answer;
         }
         if (may_pass(answer) && tries.wait_for_next(Tries::Cause::failure, std::nullopt)) {

@@ -5,9 +5,9 @@
 #include "storage/posix_directory.hpp"
 #include "storage/posix_file.hpp"
 
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/path.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -35,17 +35,11 @@ bool is_temporary(std::string_view name)
     return name.ends_with(kTemporarySuffix);
 }
 
-int close_directory(DIR* directory)
-{
-    return ::closedir(directory);
-}
-
 // Names in an open directory, in no order.
 std::vector<std::string> entry_names(int directory_fd, const std::string& path)
 {
     FileDescriptor fd(::fcntl(directory_fd, F_DUPFD_CLOEXEC, 0));
-    const std::unique_ptr<DIR, decltype(&close_directory)> directory(
-        fd.is_open() ? ::fdopendir(fd.get()) : nullptr, &close_directory);
+    const Directory directory(fd.is_open() ? ::fdopendir(fd.get()) : nullptr);
     if (!directory) {
         raise_errno(ErrorCode::path_open, errno, fmt::format("list directory '{}'", path));
     }

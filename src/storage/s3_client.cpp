@@ -2,6 +2,7 @@
 #include "storage/s3_client.hpp"
 
 #include "storage/aws_text.hpp"
+#include "storage/http_status.hpp"
 
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/log/log.hpp"
@@ -12,9 +13,6 @@
 namespace pgstrata::storage {
 
 namespace {
-
-constexpr unsigned kSuccess = 200;
-constexpr unsigned kAfterSuccess = 300;
 
 std::string md5_base64(ByteView bytes)
 {
@@ -31,7 +29,7 @@ void wipe_values(std::vector<HttpHeader>& headers)
 
 bool is_good(const S3Request& request, const HttpAnswer& answer, const StoreError& told)
 {
-    if (answer.status >= kSuccess && answer.status < kAfterSuccess) {
+    if (answer.status >= kStatusOk && answer.status < kStatusRedirects) {
         return request.expects == BodyKind::plain || told.code.empty();
     }
     // A bucket that is missing proves nothing about its objects.
@@ -161,7 +159,7 @@ HttpAnswer S3Client::send(const S3Request& request)
         }
         const auto credentials = credentials_.current();
         HttpAnswer answer = try_once(request, *credentials, payload_hash);
-        const bool has_text = request.expects == BodyKind::xml || answer.status >= kAfterSuccess;
+        const bool has_text = request.expects == BodyKind::xml || answer.status >= kStatusRedirects;
         const StoreError told = has_text ? parse_error(answer.body) : StoreError{};
         if (is_good(request, answer, told)) {
             return answer;

@@ -2,6 +2,7 @@
 #include "storage/s3_error.hpp"
 
 #include "storage/aws_text.hpp"
+#include "storage/http_status.hpp"
 #include "storage/s3_address.hpp"
 
 #include <algorithm>
@@ -11,17 +12,6 @@
 namespace pgstrata::storage {
 
 namespace {
-
-constexpr unsigned kBadRequest = 400;
-constexpr unsigned kUnauthorized = 401;
-constexpr unsigned kForbidden = 403;
-constexpr unsigned kNotFound = 404;
-constexpr unsigned kTimeout = 408;
-constexpr unsigned kTooMany = 429;
-constexpr unsigned kServerError = 500;
-constexpr unsigned kNotImplemented = 501;
-constexpr unsigned kUnavailable = 503;
-constexpr unsigned kVersionNotSupported = 505;
 
 template <std::size_t Size>
 bool is_one_of(std::string_view code, const std::array<std::string_view, Size>& codes)
@@ -67,11 +57,11 @@ ErrorCode code_for(const HttpAnswer& answer, const StoreError& told)
     if (told.code == "NoSuchBucket") {
         return ErrorCode::path_missing;
     }
-    if (answer.status == kNotFound && told.code == "NoSuchKey") {
+    if (answer.status == kStatusNotFound && told.code == "NoSuchKey") {
         return ErrorCode::file_missing;
     }
-    const bool is_denied = answer.status == kUnauthorized || answer.status == kForbidden ||
-                           is_one_of(told.code, kNoAccess);
+    const bool is_denied = answer.status == kStatusUnauthorized ||
+                           answer.status == kStatusForbidden || is_one_of(told.code, kNoAccess);
     return is_denied ? ErrorCode::access : ErrorCode::service;
 }
 
@@ -106,8 +96,7 @@ std::string hint_for(std::string_view right,
                      const S3Options& options,
                      UnixSeconds now)
 {
-    constexpr unsigned kRedirects = 300;
-    const bool is_redirect = answer.status >= kRedirects && answer.status < kBadRequest;
+    const bool is_redirect = answer.status >= kStatusRedirects && answer.status < kStatusBadRequest;
     if (told.code == "RequestTimeTooSkewed") {
         return clock_hint(answer, now);
     }
@@ -128,13 +117,13 @@ std::string hint_for(std::string_view right,
     if (told.code == "InvalidObjectState") {
         return "the object is in an archive class and has to be restored there first";
     }
-    if (answer.status == kForbidden) {
+    if (answer.status == kStatusForbidden) {
         return missing_right(right, options);
     }
     if (answer.failure.find("certificate") != std::string::npos) {
         return "name the authority that signed it with 'repo-storage-ca-file'";
     }
-    if (told.code.empty() && answer.status < kServerError) {
+    if (told.code.empty() && answer.status < kStatusServerError) {
         return "check 'repo-s3-endpoint', and 'repo-s3-uri-style': many stores want 'path'";
     }
     return {};
@@ -151,16 +140,17 @@ Remedy remedy_for(const HttpAnswer& answer, const StoreError& told)
         return Remedy::renew;
     }
     const unsigned status = answer.status;
-    if (status == kTooMany || status == kUnavailable || is_one_of(told.code, kThrottling)) {
+    if (status == kStatusTooMany || status == kStatusUnavailable ||
+        is_one_of(told.code, kThrottling)) {
         return Remedy::slow_down;
     }
-    const bool is_server_error =
-        status >= kServerError && status != kNotImplemented && status != kVersionNotSupported;
-    if (status == kTimeout || is_server_error || is_one_of(told.code, kPassing)) {
+    const bool is_server_error = status >= kStatusServerError && status != kStatusNotImplemented &&
+                                 status != kStatusVersionNotSupported;
+    if (status == kStatusTimeout || is_server_error || is_one_of(told.code, kPassing)) {
         return Remedy::try_again;
     }
     const bool wants_digest =
-        status == kBadRequest && told.message.find("Content-MD5") != std::string::npos;
+        status == kStatusBadRequest && told.message.find("Content-MD5") != std::string::npos;
     return wants_digest ? Remedy::send_digest : Remedy::none;
 }
 

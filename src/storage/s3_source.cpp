@@ -2,6 +2,7 @@
 #include "storage/s3_source.hpp"
 
 #include "storage/aws_text.hpp"
+#include "storage/http_status.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -14,11 +15,6 @@ namespace {
 constexpr std::size_t kHeadSize = 64U << 10U;
 constexpr std::size_t kFirstBlock = 256U << 10U;
 constexpr std::size_t kPrefetchUnit = 1U << 20U;
-constexpr unsigned kOk = 200;
-constexpr unsigned kPartialContent = 206;
-constexpr unsigned kNotFound = 404;
-constexpr unsigned kPreconditionFailed = 412;
-constexpr unsigned kNoSuchRange = 416;
 
 // A stretch of the object that was read ahead.
 struct Block {
@@ -167,17 +163,17 @@ void S3Source::fetch(std::uint64_t offset, MutableBytes out) const
     request.headers.push_back({"range", range(offset, out.size())});
     request.headers.push_back({"if-match", etag_});
     request.into = out;
-    request.accepted = {kNotFound, kPreconditionFailed, kNoSuchRange};
+    request.accepted = {kStatusNotFound, kStatusPreconditionFailed, kStatusNoSuchRange};
     const HttpAnswer answer = client_->send(request);
-    if (answer.status == kNotFound || answer.status == kPreconditionFailed ||
-        answer.status == kNoSuchRange) {
+    if (answer.status == kStatusNotFound || answer.status == kStatusPreconditionFailed ||
+        answer.status == kStatusNoSuchRange) {
         raise(ErrorCode::file_read,
               "unable to {}: it was replaced or removed while it was read",
               request.action);
     }
     const auto whole = parse_content_range(answer.header("content-range"));
     const std::string begin = fmt::format("bytes {}-", offset);
-    if (answer.status != kPartialContent || answer.received != out.size() || whole != size_ ||
+    if (answer.status != kStatusPartialContent || answer.received != out.size() || whole != size_ ||
         !answer.header("content-range").starts_with(begin)) {
         raise(ErrorCode::protocol,
               "unable to {}: the store gave another part than the one asked for",
@@ -195,14 +191,14 @@ std::unique_ptr<RandomSource> open_s3_source(std::shared_ptr<S3Client> client,
     request.headers = client->encryption_headers();
     request.headers.push_back({"range", range(0, kHeadSize)});
     request.into = beginning.span();
-    request.accepted = {kNoSuchRange};
+    request.accepted = {kStatusNoSuchRange};
     HttpAnswer answer = client->send(request);
 
     std::optional<std::uint64_t> size;
-    if (answer.status == kNoSuchRange) {
+    if (answer.status == kStatusNoSuchRange) {
         size = 0; // no byte at all
         beginning.clear();
-    } else if (answer.status == kOk) {
+    } else if (answer.status == kStatusOk) {
         size = answer.body.size(); // a store that pays no heed to ranges of small objects
         beginning = std::move(answer.body);
     } else {
@@ -211,7 +207,7 @@ std::unique_ptr<RandomSource> open_s3_source(std::shared_ptr<S3Client> client,
     }
     const bool is_whole = size && beginning.size() == std::min<std::uint64_t>(*size, kHeadSize);
     const bool has_etag = size <= kHeadSize || !answer.header("etag").empty();
-    if (!has_etag || (!is_whole && answer.status != kOk)) {
+    if (!has_etag || (!is_whole && answer.status != kStatusOk)) {
         raise(ErrorCode::protocol,
               "unable to {}: the store's answer has no size or no ETag",
               request.action);

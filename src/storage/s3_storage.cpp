@@ -3,6 +3,7 @@
 
 #include "storage/aws_text.hpp"
 #include "storage/checked_path.hpp"
+#include "storage/http_status.hpp"
 #include "storage/s3_source.hpp"
 #include "storage/s3_upload.hpp"
 
@@ -13,10 +14,6 @@ namespace pgstrata::storage {
 
 namespace {
 
-constexpr unsigned kNotFound = 404;
-constexpr unsigned kNotImplemented = 501;
-constexpr unsigned kNotAllowed = 405;
-constexpr unsigned kNoSuchRange = 416;
 constexpr std::size_t kMostKeysAtOnce = 1000;
 constexpr const char* kWholePage = "1000";
 
@@ -50,8 +47,7 @@ private:
 
 bool may_pass(const StoreError& told)
 {
-    constexpr unsigned kOk = 200;
-    const Remedy remedy = remedy_for({.status = kOk}, told);
+    const Remedy remedy = remedy_for({.status = kStatusOk}, told);
     return remedy == Remedy::try_again || remedy == Remedy::slow_down;
 }
 
@@ -110,16 +106,16 @@ std::optional<EntryInfo> S3Storage::object_info(const std::string& key) const
     request.headers = client_->encryption_headers();
     request.headers.push_back({"range", "bytes=0-0"});
     request.into = byte;
-    request.accepted = {kNotFound, kNoSuchRange};
+    request.accepted = {kStatusNotFound, kStatusNoSuchRange};
     HttpAnswer answer = client_->send(request);
-    if (answer.status == kNotFound) {
+    if (answer.status == kStatusNotFound) {
         if (const StoreError told = parse_error(answer.body); told.code != "NoSuchKey") {
             throw refusal(purpose_of(request), answer, told, client_->options(), now_seconds());
         }
         return std::nullopt;
     }
     const bool is_partial = !answer.header("content-range").empty();
-    if (answer.status == kNoSuchRange) {
+    if (answer.status == kStatusNoSuchRange) {
         answer = head(key); // an empty object
     }
     const auto size = is_partial ? parse_content_range(answer.header("content-range"))
@@ -284,11 +280,11 @@ bool S3Storage::remove_at_once(std::span<const std::string> keys, LeftKeys& left
     request.body = as_bytes(body);
     request.expects = BodyKind::xml;
     request.digest = Digest::always;
-    request.accepted = {kNotImplemented, kNotAllowed};
+    request.accepted = {kStatusNotImplemented, kStatusNotAllowed};
     using Failures = std::vector<std::pair<std::string, StoreError>>;
     const auto failed =
         client_->ask(request, [&](const HttpAnswer& answer) -> std::optional<Failures> {
-            if (answer.status == kNotImplemented || answer.status == kNotAllowed) {
+            if (answer.status == kStatusNotImplemented || answer.status == kStatusNotAllowed) {
                 return std::nullopt;
             }
             return parse_deletion(answer.body);

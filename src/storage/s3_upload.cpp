@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "storage/s3_upload.hpp"
 
+#include "storage/http_status.hpp"
+
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/process.hpp"
 
@@ -15,9 +17,6 @@ constexpr std::size_t kLargestPart = std::size_t{1} << 30U;
 constexpr std::uint64_t kAbortTimeout = 5000;
 // The store puts the parts together while we wait.
 constexpr std::uint64_t kCompletionTimeout = 600'000;
-constexpr unsigned kNotFound = 404;
-constexpr unsigned kPreconditionFailed = 412;
-constexpr unsigned kNotImplemented = 501;
 // Tells an object that a repeated request finds there from one that somebody else wrote.
 constexpr const char* kMarkHeader = "x-amz-meta-pgstrata-write";
 
@@ -145,7 +144,7 @@ void S3Upload::commit()
         last.expects = BodyKind::xml;
         last.timeout_milliseconds =
             std::max(kCompletionTimeout, client_->options().http.timeout_milliseconds);
-        last.accepted = {kNotFound};
+        last.accepted = {kStatusNotFound};
     }
     publish(last);
     state_ = State::committed;
@@ -174,10 +173,10 @@ void S3Upload::publish_once(const S3Request& last)
     if (client_->conditions != Conditions::refused) {
         S3Request guarded = last;
         guarded.headers.push_back({"if-none-match", "*"});
-        guarded.accepted.push_back(kPreconditionFailed);
-        guarded.accepted.push_back(kNotImplemented);
+        guarded.accepted.push_back(kStatusPreconditionFailed);
+        guarded.accepted.push_back(kStatusNotImplemented);
         const HttpAnswer answer = send_last(guarded);
-        if (answer.status == kPreconditionFailed) {
+        if (answer.status == kStatusPreconditionFailed) {
             client_->conditions = Conditions::obeyed;
             // Our own, when the answer to the first try was lost.
             if (!is_ours()) {
@@ -185,7 +184,7 @@ void S3Upload::publish_once(const S3Request& last)
             }
             return;
         }
-        if (answer.status != kNotImplemented) {
+        if (answer.status != kStatusNotImplemented) {
             return;
         }
     }
@@ -201,14 +200,13 @@ HttpAnswer S3Upload::send_last(const S3Request& last)
     }
     return client_->ask(last, [&](HttpAnswer answer) {
         // Gone are uploads that were completed, too: by a try whose answer was lost.
-        if (answer.status == kNotFound && !is_ours()) {
+        if (answer.status == kStatusNotFound && !is_ours()) {
             raise(ErrorCode::service,
                   "unable to {}: the store has lost the upload: {}",
                   last.action,
                   parse_error(answer.body).message);
         }
-        constexpr unsigned kOk = 200;
-        if (answer.status == kOk) {
+        if (answer.status == kStatusOk) {
             check_completion(answer.body);
         }
         return answer;
@@ -220,8 +218,8 @@ bool S3Upload::is_taken() const
     S3Request head = request("look for");
     head.method = "HEAD";
     head.headers = client_->encryption_headers();
-    head.accepted = {kNotFound};
-    return client_->send(head).status != kNotFound;
+    head.accepted = {kStatusNotFound};
+    return client_->send(head).status != kStatusNotFound;
 }
 
 bool S3Upload::is_ours() const
@@ -229,9 +227,9 @@ bool S3Upload::is_ours() const
     S3Request head = request("look for");
     head.method = "HEAD";
     head.headers = client_->encryption_headers();
-    head.accepted = {kNotFound};
+    head.accepted = {kStatusNotFound};
     const HttpAnswer answer = client_->send(head);
-    return answer.status != kNotFound && answer.header(kMarkHeader) == mark_;
+    return answer.status != kStatusNotFound && answer.header(kMarkHeader) == mark_;
 }
 
 void S3Upload::raise_taken() const
@@ -250,7 +248,7 @@ void S3Upload::abandon() noexcept
         S3Request abort = request("take back the upload of");
         abort.method = "DELETE";
         abort.query = {{"uploadId", upload_id_}};
-        abort.accepted = {kNotFound};
+        abort.accepted = {kStatusNotFound};
         abort.timeout_milliseconds = kAbortTimeout;
         abort.is_last_wish = true;
         client_->send(abort);
