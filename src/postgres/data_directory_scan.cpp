@@ -2,12 +2,12 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/data_directory.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/handle.hpp"
 #include "pgstrata/util/path.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,17 +26,11 @@ namespace {
 
 constexpr std::string_view kTablespaces = "pg_tblspc";
 
-void close_directory(DIR* directory) noexcept
-{
-    ::closedir(directory);
-}
-
 void free_text(char* text) noexcept
 {
     std::free(text); // NOLINT(cppcoreguidelines-no-malloc): realpath's
 }
 
-using Directory = Handle<DIR, &close_directory>;
 using Identity = std::pair<dev_t, ino_t>;
 
 // Something was there and is not any more, or is something else now.

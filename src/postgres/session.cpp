@@ -4,6 +4,7 @@
 #include "postgres/query.hpp"
 
 #include "pgstrata/postgres/version.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/util/error.hpp"
 
 #include <charconv>
@@ -12,7 +13,6 @@ namespace pgstrata::postgres {
 
 namespace {
 
-constexpr std::size_t kTimelineDigits = 8;
 constexpr int kVersionsPerMajor = 10'000;
 constexpr unsigned kIdleSessionTimeoutSince = 14;
 constexpr unsigned kTransactionTimeoutSince = 17;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/postgres/wal_segment.hpp"
 
+#include "postgres/wal_layout.hpp"
+
 #include "pgstrata/postgres/version.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/hex.hpp"
@@ -12,13 +14,13 @@ namespace pgstrata::postgres {
 
 namespace {
 
-constexpr std::size_t kHexPart = 8; // digits of a timeline, and of each half of a segment number
-constexpr std::size_t kSegmentNameSize = 3 * kHexPart;
+// Each half of a segment's number has as many digits, too.
+constexpr std::size_t kHexPart = kTimelineDigits;
+static_assert(kSegmentDigits == 3 * kHexPart);
 constexpr std::string_view kPartialSuffix = ".partial";
 constexpr std::string_view kHistorySuffix = ".history";
 constexpr std::string_view kBackupSuffix = ".backup";
 
-constexpr std::uint16_t kLongHeaderFlag = 2;
 constexpr std::uint16_t kKnownPageFlags = 0xF;
 
 std::uint64_t segments_per_high_part(std::uint32_t segment_size) noexcept
@@ -67,7 +69,7 @@ std::string to_string(WalSegment segment, std::uint32_t segment_size)
 std::optional<WalSegment> parse_wal_segment(std::string_view name,
                                             std::uint32_t segment_size) noexcept
 {
-    if (!is_hex_part(name, kSegmentNameSize) || !is_wal_segment_size(segment_size)) {
+    if (!is_hex_part(name, kSegmentDigits) || !is_wal_segment_size(segment_size)) {
         return std::nullopt;
     }
     const std::uint64_t per_part = segments_per_high_part(segment_size);
@@ -104,11 +106,11 @@ std::optional<WalFileName> parse_wal_file_name(std::string_view name)
                            std::string(),
                            hex_value(name.substr(0, kHexPart))};
     }
-    const std::string_view segment = name.substr(0, kSegmentNameSize);
-    if (!is_hex_part(segment, kSegmentNameSize)) {
+    const std::string_view segment = name.substr(0, kSegmentDigits);
+    if (!is_hex_part(segment, kSegmentDigits)) {
         return std::nullopt;
     }
-    const auto kind = kind_of_suffix(name.substr(kSegmentNameSize));
+    const auto kind = kind_of_suffix(name.substr(kSegmentDigits));
     if (!kind) {
         return std::nullopt;
     }
@@ -135,7 +137,7 @@ WalHeader parse_wal_header(ByteView bytes)
     header.system_identifier = load<std::uint64_t>(bytes.data() + 24);
     header.segment_size = load<std::uint32_t>(bytes.data() + 32);
     header.page_size = load<std::uint32_t>(bytes.data() + 36);
-    if ((flags & kLongHeaderFlag) == 0 || (flags & ~kKnownPageFlags) != 0) {
+    if ((flags & wal::kLongHeaderFlag) == 0 || (flags & ~kKnownPageFlags) != 0) {
         raise(ErrorCode::format, "impossible flags 0x{:04X} in a WAL segment's header", flags);
     }
     if (!is_wal_segment_size(header.segment_size) || !std::has_single_bit(header.page_size) ||

@@ -2,6 +2,7 @@
 #include "pgstrata/postgres/wal_summary.hpp"
 
 #include "pgstrata/postgres/crc32c.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/hex.hpp"
 #include "pgstrata/util/serial.hpp"
@@ -16,7 +17,6 @@ namespace pgstrata::postgres {
 namespace {
 
 constexpr std::string_view kNameSuffix = ".summary";
-constexpr std::size_t kTimelineDigits = 8;
 constexpr std::size_t kLsnDigits = 16;
 
 constexpr std::uint32_t kMagic = 0x652B137B;

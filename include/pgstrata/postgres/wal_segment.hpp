@@ -17,6 +17,10 @@ struct WalSegment {
     auto operator<=>(const WalSegment&) const = default;
 };
 
+// Digits of the name of a segment, and of its timeline, which comes first.
+inline constexpr std::size_t kSegmentDigits = 24;
+inline constexpr std::size_t kTimelineDigits = 8;
+
 // "000000010000000000000002"; the segment size (bytes, a power of two from 1 MiB to 1 GiB) decides
 // how the number is split.
 std::string to_string(WalSegment segment, std::uint32_t segment_size);
