@@ -128,7 +128,7 @@ nlohmann::json to_json(const BackupSummary& summary)
     return document;
 }
 
-BackupSummary from_json(const nlohmann::json& document, const std::string& path)
+BackupSummary summary_of(const nlohmann::json& document, const std::string& path)
 {
     check_document_format(document, path);
     const auto online = document.find("online");
@@ -264,7 +264,7 @@ read_summary(const Repository& repository, std::string_view stanza, std::string_
 {
     const std::string path = summary_path(stanza, label);
     try {
-        BackupSummary summary = from_json(repository.read_document(path), path);
+        BackupSummary summary = summary_of(repository.read_document(path), path);
         if (summary.label != label) {
             raise(ErrorCode::format,
                   "'{}' in the repository belongs to the backup '{}'",
@@ -301,7 +301,7 @@ read_history(const Repository& repository, std::string_view stanza, std::string_
 {
     const std::string path = history_path(stanza, label);
     try {
-        return from_json(repository.read_document(path), path);
+        return summary_of(repository.read_document(path), path);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::file_missing) {
             return std::nullopt;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "repository/extent_codec.hpp"
 
-#include <limits>
-
 namespace pgstrata::repository {
 
 void encode_extent(const Extent& extent, SerialWriter& out)
@@ -16,11 +14,10 @@ void encode_extent(const Extent& extent, SerialWriter& out)
 
 Extent decode_extent(SerialReader& in)
 {
-    constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
     Extent extent;
-    extent.pack = static_cast<std::uint32_t>(in.varint(kMax32));
+    extent.pack = in.varint_u32();
     extent.offset = in.varint();
-    extent.length = static_cast<std::uint32_t>(in.varint(kMax32));
+    extent.length = in.varint_u32();
     extent.position = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit));
     extent.size = static_cast<std::uint32_t>(in.varint(codec::kFrameRawLimit - extent.position));
     return extent;

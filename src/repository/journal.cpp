@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 // The raw bytes of every frame are whole records: varint length, u8 kind, fields. The first record
 // of a journal is the header.
@@ -19,17 +18,17 @@ namespace pgstrata::repository {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kJournalVersion = 1;
 constexpr int kJournalLevel = 1;
 constexpr std::size_t kPathLimit = 4096;
 
 enum class JournalRecord : std::uint8_t { header = 1, file = 2, pages = 3 };
 
-void encode_header(const JournalHeader& header, Buffer& record)
+void encode_journal_header(const JournalHeader& header, Buffer& record)
 {
     SerialWriter out(record);
     out.u8(static_cast<std::uint8_t>(JournalRecord::header));
-    out.u8(kVersion);
+    out.u8(kJournalVersion);
     out.u8(static_cast<std::uint8_t>(header.type));
     out.text(header.prior);
     out.varint(header.archive_id.major);
@@ -37,15 +36,10 @@ void encode_header(const JournalHeader& header, Buffer& record)
     out.varint(header.page_size);
 }
 
-std::uint32_t take_u32(SerialReader& in)
-{
-    return static_cast<std::uint32_t>(in.varint(std::numeric_limits<std::uint32_t>::max()));
-}
-
-JournalHeader decode_header(SerialReader& in)
+JournalHeader decode_journal_header(SerialReader& in)
 {
     JournalHeader header;
-    if (in.u8() != kVersion) {
+    if (in.u8() != kJournalVersion) {
         in.fail("a journal of another version");
     }
     const std::uint8_t type = in.u8();
@@ -54,9 +48,9 @@ JournalHeader decode_header(SerialReader& in)
     }
     header.type = static_cast<BackupType>(type);
     header.prior = in.text(64);
-    header.archive_id.major = take_u32(in);
-    header.archive_id.number = take_u32(in);
-    header.page_size = take_u32(in);
+    header.archive_id.major = in.varint_u32();
+    header.archive_id.number = in.varint_u32();
+    header.page_size = in.varint_u32();
     if (!in.at_end()) {
         in.fail("a record is too long");
     }
@@ -144,7 +138,7 @@ void JournalWriter::write(const Repository& repository,
     Buffer scratch;
     Buffer head;
     record_.clear();
-    encode_header(header_, record_);
+    encode_journal_header(header_, record_);
     SerialWriter(head).varint(record_.size());
     head.append(record_);
     object.append(codec::make_frame_body(head, &compressor, scratch));
@@ -248,7 +242,7 @@ void DurableWork::read_journal(std::uint32_t number)
                 fields.fail("records are out of order");
             }
             if (!header) {
-                header = decode_header(fields);
+                header = decode_journal_header(fields);
                 continue;
             }
             found.push_back({codec::xxh3_64(as_bytes(fields.text(kPathLimit))),

@@ -14,11 +14,6 @@ namespace pgstrata::repository {
 
 namespace {
 
-std::uint32_t take_u32(SerialReader& in)
-{
-    return static_cast<std::uint32_t>(in.varint(std::numeric_limits<std::uint32_t>::max()));
-}
-
 bool is_segment_or_empty(std::string_view name)
 {
     const auto parsed = postgres::parse_wal_file_name(name);
@@ -44,7 +39,7 @@ void check_header(const ManifestHeader& header, SerialReader& in)
     }
 }
 
-ManifestHeader decode_header(SerialReader& in)
+ManifestHeader decode_manifest_header(SerialReader& in)
 {
     ManifestHeader header;
     if (in.u8() != kManifestVersion) {
@@ -58,21 +53,21 @@ ManifestHeader decode_header(SerialReader& in)
     header.type = static_cast<BackupType>(type);
     header.prior = in.text();
     header.program_version = in.text();
-    header.archive_id.major = take_u32(in);
-    header.archive_id.number = take_u32(in);
+    header.archive_id.major = in.varint_u32();
+    header.archive_id.number = in.varint_u32();
     header.system_identifier = in.u64();
-    header.control_version = take_u32(in);
-    header.catalog_version = take_u32(in);
-    header.page_size = take_u32(in);
-    header.segment_pages = take_u32(in);
-    header.wal_segment_size = take_u32(in);
-    header.data_checksum_version = take_u32(in);
+    header.control_version = in.varint_u32();
+    header.catalog_version = in.varint_u32();
+    header.page_size = in.varint_u32();
+    header.segment_pages = in.varint_u32();
+    header.wal_segment_size = in.varint_u32();
+    header.data_checksum_version = in.varint_u32();
     header.is_online = in.u8() != 0;
     header.has_page_checks = in.u8() != 0;
     header.start_time = in.signed_varint();
     header.copy_time = in.signed_varint();
     header.stop_time = in.signed_varint();
-    header.timeline = take_u32(in);
+    header.timeline = in.varint_u32();
     header.start_lsn.value = in.u64();
     header.stop_lsn.value = in.u64();
     header.start_wal = in.text();
@@ -83,6 +78,8 @@ ManifestHeader decode_header(SerialReader& in)
     check_header(header, in);
     return header;
 }
+
+} // namespace
 
 class ManifestDecoder {
 public:
@@ -99,7 +96,7 @@ public:
         last_ = kind;
         switch (kind) {
         case RecordKind::header:
-            manifest_.header = decode_header(in);
+            manifest_.header = decode_manifest_header(in);
             page_size_ = manifest_.header.page_size;
             break;
         case RecordKind::pack:
@@ -116,10 +113,11 @@ public:
             decode_link(in);
             break;
         case RecordKind::database:
-            manifest_.databases.push_back({take_u32(in), std::string(in.text(1024)), in.u8() != 0});
+            manifest_.databases.push_back(
+                {in.varint_u32(), std::string(in.text(1024)), in.u8() != 0});
             break;
         case RecordKind::tablespace:
-            manifest_.tablespaces.push_back({take_u32(in), std::string(in.text(1024))});
+            manifest_.tablespaces.push_back({in.varint_u32(), std::string(in.text(1024))});
             break;
         case RecordKind::file:
             decode_file(in, file);
@@ -142,7 +140,7 @@ private:
     void decode_pack(SerialReader& in)
     {
         PackInfo pack{{std::string(in.text(64)), 0}, 0};
-        pack.name.number = take_u32(in);
+        pack.name.number = in.varint_u32();
         pack.size = in.varint();
         pack_sizes_.push_back(pack.size);
         if (!parse_backup_label(pack.name.label)) {
@@ -252,7 +250,7 @@ private:
         if (file.is_damaged) {
             file.bad_pages.resize(in.varint(in.remaining()));
             for (std::uint32_t& page : file.bad_pages) {
-                page = take_u32(in);
+                page = in.varint_u32();
             }
         }
         check_file(file, in);
@@ -269,8 +267,6 @@ private:
     std::string last_path_;
     std::uint64_t files_ = 0;
 };
-
-} // namespace
 
 struct ManifestReader::State : NonCopyable {
     State(const Repository& repository, const std::string& path)

@@ -10,7 +10,7 @@ namespace pgstrata::repository {
 
 namespace {
 
-void encode_header(const ManifestHeader& header, SerialWriter& out)
+void encode_manifest_header(const ManifestHeader& header, SerialWriter& out)
 {
     out.u8(kManifestVersion);
     out.text(header.label);
@@ -72,7 +72,7 @@ void encode_file(const ManifestFile& file, std::string_view previous, SerialWrit
 void write_records(const Manifest& manifest, RecordWriter& out)
 {
     out.record(RecordKind::header,
-               [&](SerialWriter& fields) { encode_header(manifest.header, fields); });
+               [&](SerialWriter& fields) { encode_manifest_header(manifest.header, fields); });
     for (const PackInfo& pack : manifest.packs) {
         out.record(RecordKind::pack, [&](SerialWriter& fields) {
             fields.text(pack.name.label);

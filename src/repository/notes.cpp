@@ -26,7 +26,7 @@ nlohmann::json to_json(const BackupNote& note)
     return document;
 }
 
-BackupNote from_json(const nlohmann::json& document, const std::string& path)
+BackupNote note_of(const nlohmann::json& document, const std::string& path)
 {
     check_document_format(document, path);
     BackupNote note;
@@ -83,7 +83,7 @@ read_notes(const Repository& repository, std::string_view stanza, std::string_vi
     std::vector<BackupNote> notes;
     for (const unsigned number : document_numbers(repository, notes_path(stanza, label))) {
         const std::string path = note_path(stanza, label, number);
-        notes.push_back(from_json(repository.read_document(path), path));
+        notes.push_back(note_of(repository.read_document(path), path));
     }
     return notes;
 }

@@ -6,13 +6,12 @@
 #include "pgstrata/util/serial.hpp"
 
 #include <bit>
-#include <limits>
 
 namespace pgstrata::repository {
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kPageMapVersion = 1;
 constexpr std::uint8_t kDenseFlag = 1;
 
 void decode_numbers(SerialReader& in, PageMap& map, std::size_t count)
@@ -32,7 +31,7 @@ void decode_numbers(SerialReader& in, PageMap& map, std::size_t count)
 void encode_page_map(const PageMap& map, Buffer& out)
 {
     SerialWriter writer(out);
-    writer.u8(kVersion);
+    writer.u8(kPageMapVersion);
     writer.u8(map.is_dense ? kDenseFlag : 0);
     writer.varint(map.page_size);
     writer.varint(map.file_pages);
@@ -52,15 +51,14 @@ void encode_page_map(const PageMap& map, Buffer& out)
 PageMap decode_page_map(ByteView bytes, std::string_view what)
 {
     SerialReader in(bytes, what);
-    if (in.u8() != kVersion) {
+    if (in.u8() != kPageMapVersion) {
         in.fail("a page map of another version");
     }
     const std::uint8_t flags = in.u8();
     PageMap map;
     map.is_dense = flags == kDenseFlag;
     map.page_size = static_cast<std::uint32_t>(in.varint(32768));
-    map.file_pages =
-        static_cast<std::uint32_t>(in.varint(std::numeric_limits<std::uint32_t>::max()));
+    map.file_pages = in.varint_u32();
     // Each stored page has a hash of eight bytes in here, which bounds everything that is
     // allocated.
     const std::size_t stored = in.varint(in.remaining() / sizeof(std::uint64_t));

@@ -2,6 +2,7 @@
 #include "pgstrata/repository/recovery_plan.hpp"
 
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 
@@ -11,14 +12,12 @@ namespace {
 
 using postgres::Timeline;
 
-constexpr std::int64_t kMicroseconds = 1000000;
-
 // Whether recovery from the backup can stop at the target at all.
 bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& target)
 {
     if (target.type == RecoveryType::time) {
         // A summary holds whole seconds: the end may have been any time within that second.
-        return (backup.stop_time + 1) * kMicroseconds <= target.time;
+        return (backup.stop_time + 1) * kMicrosecondsPerSecond <= target.time;
     }
     if (target.type == RecoveryType::lsn) {
         return backup.stop_lsn <= target.lsn;

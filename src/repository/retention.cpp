@@ -4,6 +4,7 @@
 #include "repository/retention_wal.hpp"
 
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 #include <map>
@@ -11,8 +12,6 @@
 namespace pgstrata::repository {
 
 namespace {
-
-constexpr UnixSeconds kDay = 86400;
 
 class RetentionRun {
 public:
@@ -40,7 +39,7 @@ public:
         plan_.archives = plan_archives({graph_, verdicts_, kept_}, policy_, now_, request_);
         if (policy_.history) {
             plan_.history_before =
-                now_ - std::min(now_, static_cast<UnixSeconds>(*policy_.history) * kDay);
+                now_ - std::min(now_, static_cast<UnixSeconds>(*policy_.history) * kSecondsPerDay);
         }
         return std::move(plan_);
     }

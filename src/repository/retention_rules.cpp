@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "repository/retention_rules.hpp"
 
+#include "pgstrata/util/time.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <limits>
@@ -8,8 +10,6 @@
 namespace pgstrata::repository {
 
 namespace {
-
-constexpr std::uint64_t kDay = 86400;
 
 enum class Kind : std::uint8_t { pinned, life, schedule, other };
 
@@ -102,7 +102,7 @@ private:
 
     std::size_t count_outdated(const std::vector<std::size_t>& fulls, UnixSeconds now)
     {
-        const UnixSeconds begin = before(now, *policy_.full * kDay);
+        const UnixSeconds begin = before(now, *policy_.full * std::uint64_t{kSecondsPerDay});
         const auto last = std::find_if(fulls.rbegin(), fulls.rend(), [&](std::size_t i) {
             return graph_[i].stop_time < begin;
         });
@@ -146,7 +146,7 @@ std::int64_t hour_of(UnixSeconds time)
 
 std::int64_t day_of(UnixSeconds time)
 {
-    return time / static_cast<UnixSeconds>(kDay);
+    return time / kSecondsPerDay;
 }
 
 // The epoch was a Thursday, and weeks begin with Monday.

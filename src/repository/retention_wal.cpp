@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "repository/retention_wal.hpp"
 
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/util/hex.hpp"
 
 #include <algorithm>
@@ -9,8 +10,8 @@ namespace pgstrata::repository {
 
 namespace {
 
-constexpr std::size_t kTimelineDigits = 8;
-constexpr std::size_t kSegmentDigits = 24;
+using postgres::kSegmentDigits;
+using postgres::kTimelineDigits;
 
 bool is_segment(std::string_view name)
 {

@@ -95,7 +95,7 @@ nlohmann::json encode_damage(const Damage& damage)
 }
 
 std::uint32_t
-small_number(const nlohmann::json& document, const char* member, const std::string& path)
+place_number(const nlohmann::json& document, const char* member, const std::string& path)
 {
     const std::uint64_t number = document_number(document, member, path);
     if (number >= DamagedPlace::kAll) {
@@ -114,15 +114,15 @@ Damage decode_damage(const nlohmann::json& document, const std::string& path)
     for (const nlohmann::json& one : *member) {
         DamagedPlace place;
         place.pack.label = document_text(one, "label", path);
-        place.pack.number = small_number(one, "pack", path);
+        place.pack.number = place_number(one, "pack", path);
         place.begin = document_number(one, "begin", path);
         place.problem = document_text(one, "problem", path);
         if (one.contains("end")) {
             place.end = document_number(one, "end", path);
         }
         if (one.contains("size")) {
-            place.position = small_number(one, "position", path);
-            place.size = small_number(one, "size", path);
+            place.position = place_number(one, "position", path);
+            place.size = place_number(one, "size", path);
         }
         if (!parse_backup_label(place.pack.label)) {
             raise_invalid(path, "damage");
@@ -193,7 +193,7 @@ nlohmann::json to_json(const VerifyRecord& record)
             {"wal", encode_wal(record.wal)}};
 }
 
-VerifyRecord from_json(const nlohmann::json& document, const std::string& path)
+VerifyRecord record_of(const nlohmann::json& document, const std::string& path)
 {
     check_document_format(document, path);
     VerifyRecord record;
@@ -328,7 +328,7 @@ std::vector<VerifyRecord> read_verify_records(const Repository& repository, std:
     for (const unsigned number : document_numbers(repository, verify_path(stanza))) {
         const std::string path = verify_path(stanza, number);
         try {
-            records.push_back(from_json(repository.read_document(path), path));
+            records.push_back(record_of(repository.read_document(path), path));
             records.back().number = number;
         } catch (const Error& error) {
             if (!is_unusable(repository, error)) {
