@@ -4,12 +4,11 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/parallel.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/size.hpp"
 #include "pgstrata/util/time.hpp"
-
-#include <dirent.h>
 
 #include <algorithm>
 #include <atomic>
@@ -26,18 +25,10 @@ namespace {
 constexpr std::uint64_t kTakenMilliseconds = 1000;
 constexpr unsigned kTakenPause = 100;
 constexpr std::string_view kReady = ".ready";
-constexpr std::string_view kOk = ".ok";
-constexpr std::string_view kGap = ".gap";
-
-int close_directory(DIR* directory)
-{
-    return ::closedir(directory);
-}
 
 std::vector<std::string> ready_names(const std::string& directory)
 {
-    const std::unique_ptr<DIR, decltype(&close_directory)> opened(::opendir(directory.c_str()),
-                                                                  &close_directory);
+    const Directory opened(::opendir(directory.c_str()));
     if (!opened) {
         raise_errno(ErrorCode::path_open, errno, fmt::format("open directory '{}'", directory));
     }
@@ -86,7 +77,7 @@ public:
             run_.check();
             PushPlan plan = look();
             for (const std::string& name : plan.forget) {
-                run_.spool.remove(name + std::string(kOk));
+                run_.spool.remove(name + std::string(Spool::kOkSuffix));
             }
             const bool is_held = hold_back_taken(plan.push);
             if (has_failed_ || (plan.push.empty() && !is_held)) {
@@ -265,8 +256,8 @@ std::map<std::string, std::string> read_marks(const Spool& spool)
 {
     std::map<std::string, std::string> marks;
     for (const std::string& name : spool.names()) {
-        if (name.ends_with(kOk)) {
-            const std::string wal = name.substr(0, name.size() - kOk.size());
+        if (name.ends_with(Spool::kOkSuffix)) {
+            const std::string wal = name.substr(0, name.size() - Spool::kOkSuffix.size());
             const auto stored = spool.read_stored(wal);
             marks.emplace(wal, stored ? stored->identity : std::string());
         }
@@ -277,7 +268,7 @@ std::map<std::string, std::string> read_marks(const Spool& spool)
 void remove_leftovers(const Spool& spool)
 {
     for (const std::string& name : spool.names()) {
-        if (!name.ends_with(kOk) && !name.ends_with(kGap)) {
+        if (!name.ends_with(Spool::kOkSuffix) && !name.ends_with(Spool::kGapSuffix)) {
             spool.remove(name);
         }
     }

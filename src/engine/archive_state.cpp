@@ -3,6 +3,7 @@
 
 #include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 
@@ -13,7 +14,6 @@ namespace {
 using postgres::WalSegment;
 using repository::BackupSummary;
 
-constexpr std::int64_t kMicroseconds = 1000000;
 // Segments that are asked for a note of their last transaction, for one stretch.
 constexpr std::size_t kNoteDepth = 16;
 // Segments that are read where none has a note.
@@ -134,7 +134,7 @@ private:
         const NewestTransactionEnd newest =
             newest_transaction_end(repository_, stanza_, cluster_, window, kSegmentDepth);
         if (newest.time) {
-            return *newest.time / kMicroseconds;
+            return *newest.time / kMicrosecondsPerSecond;
         }
         const bool is_whole = !window.segments.empty() &&
                               postgres::to_string(window.segments.front(),
@@ -148,7 +148,7 @@ private:
         try {
             std::vector<WalSegment> segments = last_segments(stretch);
             const auto noted = noted_end(segments);
-            const auto end = noted ? std::optional(*noted / kMicroseconds)
+            const auto end = noted ? std::optional(*noted / kMicrosecondsPerSecond)
                                    : read_end(std::move(segments), stretch);
             return end ? std::optional(std::max(stretch.start, *end)) : std::nullopt;
         } catch (const Error& error) {

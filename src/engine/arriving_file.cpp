@@ -15,7 +15,7 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr std::string_view kSuffix = ".pgstrata.tmp";
+constexpr std::string_view kArrivingSuffix = ".pgstrata.tmp";
 constexpr unsigned kMode = 0600;
 
 // Whether the file is ours alone, and still the one with that name: whoever had it before us may
@@ -32,11 +32,11 @@ bool take_over(int fd, const std::string& path)
 } // namespace
 
 ArrivingFile::ArrivingFile(const std::string& destination)
-    : destination_(destination), path_(destination + std::string(kSuffix)),
+    : destination_(destination), path_(destination + std::string(kArrivingSuffix)),
       file_(open_file(path_, O_WRONLY | O_CREAT | O_NOFOLLOW, kMode))
 {
     if (!take_over(file_.get(), path_)) {
-        path_ = fmt::format("{}.{}{}", destination, random_tag(), kSuffix);
+        path_ = fmt::format("{}.{}{}", destination, random_tag(), kArrivingSuffix);
         file_ = open_file(path_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kMode);
     }
 }

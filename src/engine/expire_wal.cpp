@@ -2,6 +2,7 @@
 #include "engine/expire_wal.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/hex.hpp"
@@ -13,7 +14,6 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::size_t kDirectoryDigits = 16;
-constexpr std::size_t kSegmentDigits = 24;
 // As many as an object store takes in one request.
 constexpr std::size_t kBatch = 1000;
 
@@ -89,11 +89,11 @@ private:
         storage().list(path, [&](const storage::EntryInfo& entry) {
             const auto object = repository::parse_wal_object_name(entry.name);
             const bool goes =
-                object && object->wal_name.size() >= kSegmentDigits &&
-                !repository::is_kept(plan_, object->wal_name.substr(0, kSegmentDigits)) &&
+                object && object->wal_name.size() >= postgres::kSegmentDigits &&
+                !repository::is_kept(plan_, object->wal_name.substr(0, postgres::kSegmentDigits)) &&
                 is_old_enough(entry);
             if (goes) {
-                extend_range(object->wal_name.substr(0, kSegmentDigits));
+                extend_range(object->wal_name.substr(0, postgres::kSegmentDigits));
                 objects_.push_back(path + "/" + entry.name);
                 return;
             }

@@ -5,13 +5,13 @@
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
 #include "pgstrata/util/time.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -60,7 +60,7 @@ std::string stop_file(const std::string& lock_path, const std::string& stanza)
     return join_path(lock_path, (stanza.empty() ? "all" : stanza) + ".stop");
 }
 
-bool exists(const std::string& path)
+bool may_exist(const std::string& path)
 {
     if (::access(path.c_str(), F_OK) == 0) {
         return true;
@@ -72,15 +72,9 @@ bool exists(const std::string& path)
     return false;
 }
 
-int close_directory(DIR* directory)
-{
-    return ::closedir(directory);
-}
-
 std::vector<std::string> lock_files_of(const std::string& lock_path, const std::string& stanza)
 {
-    const std::unique_ptr<DIR, decltype(&close_directory)> directory(::opendir(lock_path.c_str()),
-                                                                     &close_directory);
+    const Directory directory(::opendir(lock_path.c_str()));
     if (!directory && errno != ENOENT) {
         raise_errno(ErrorCode::path_open, errno, fmt::format("list directory '{}'", lock_path));
     }
@@ -212,17 +206,18 @@ bool remove_stop_file(const std::string& lock_path, const std::string& stanza)
 
 bool has_stop_file(const std::string& lock_path, const std::string& stanza)
 {
-    return exists(stop_file(lock_path, stanza));
+    return may_exist(stop_file(lock_path, stanza));
 }
 
 void check_stop_file(const std::string& lock_path, const std::string& stanza)
 {
     constexpr const char* kHint = "the start command removes it.";
     if (has_stop_file(lock_path, "")) {
-        throw Error(ErrorCode::stop, "stop file exists for all stanzas", kHint);
+        throw Error(ErrorCode::stop, "stop file may_exist for all stanzas", kHint);
     }
     if (has_stop_file(lock_path, stanza)) {
-        throw Error(ErrorCode::stop, fmt::format("stop file exists for stanza {}", stanza), kHint);
+        throw Error(
+            ErrorCode::stop, fmt::format("stop file may_exist for stanza {}", stanza), kHint);
     }
 }
 

@@ -20,9 +20,9 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::array<std::string_view, 3> kTypeNames = {"archive", "backup", "restore"};
-constexpr std::string_view kSuffix = ".lock";
-constexpr unsigned kFileMode = 0640;
-constexpr unsigned kDirectoryMode = 0770;
+constexpr std::string_view kLockSuffix = ".lock";
+constexpr unsigned kLockFileMode = 0640;
+constexpr unsigned kLockDirectoryMode = 0770;
 constexpr std::size_t kLongestBody = 4096;
 // Somebody who only looks at a lock holds it for an instant.
 constexpr int kAttempts = 5;
@@ -111,7 +111,7 @@ LockFile::~LockFile()
 
 bool LockFile::try_acquire()
 {
-    auto file = open_file(path_, O_RDWR | O_CREAT | O_NOFOLLOW, kFileMode);
+    auto file = open_file(path_, O_RDWR | O_CREAT | O_NOFOLLOW, kLockFileMode);
     if (!try_lock(file.get(), LOCK_EX, path_)) {
         return false;
     }
@@ -134,15 +134,15 @@ void LockFile::write(const std::string& body)
 std::string lock_file_name(std::string_view stanza, LockType type, unsigned repo_key)
 {
     return fmt::format(
-        "{}-{}-{}{}", stanza, kTypeNames.at(static_cast<std::size_t>(type)), repo_key, kSuffix);
+        "{}-{}-{}{}", stanza, kTypeNames.at(static_cast<std::size_t>(type)), repo_key, kLockSuffix);
 }
 
 bool is_lock_file_of(std::string_view name, std::string_view stanza)
 {
-    if (!name.ends_with(kSuffix)) {
+    if (!name.ends_with(kLockSuffix)) {
         return false;
     }
-    name.remove_suffix(kSuffix.size());
+    name.remove_suffix(kLockSuffix.size());
     const auto key_at = name.rfind('-');
     const auto key = name.substr(std::min(key_at, name.size() - 1) + 1);
     const auto is_digit = [](char letter) { return letter >= '0' && letter <= '9'; };
@@ -178,15 +178,7 @@ std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile s
 
 void make_lock_directory(const std::string& path)
 {
-    for (auto end = path.find('/', 1);; end = path.find('/', end + 1)) {
-        const std::string part = path.substr(0, end);
-        if (::mkdir(part.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
-            raise_errno(ErrorCode::path_create, errno, fmt::format("create directory '{}'", part));
-        }
-        if (end == std::string::npos) {
-            return;
-        }
-    }
+    make_directories(path, kLockDirectoryMode);
 }
 
 } // namespace pgstrata::engine

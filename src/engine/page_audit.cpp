@@ -9,7 +9,6 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::uint32_t kAuditInterval = 1024; // pages
-constexpr int kRereads = 5;
 
 } // namespace
 
@@ -60,7 +59,7 @@ bool PageAudit::is_as_before(const PageFile& file, std::uint32_t page, std::uint
     for (int attempt = 0;
          collector_.hash(page_) != hash && !may_differ(describe_page(page_), options_.audit);
          ++attempt) {
-        if (attempt == kRereads) {
+        if (attempt == PageReader::kRereads) {
             return false;
         }
         collector_.reader().reread(file, page, page_.span());

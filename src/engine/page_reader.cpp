@@ -10,7 +10,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr int kRereads = 5;
 constexpr unsigned kRereadPause = 5; // milliseconds
 
 } // namespace

@@ -26,6 +26,9 @@ struct PageVerdict {
 // Reads pages of files that a server may be writing at the same moment. One thread.
 class PageReader {
 public:
+    // How often a page is read again that may have been caught in the middle of a write.
+    static constexpr int kRereads = 5;
+
     explicit PageReader(const CopyOptions& options) : options_(options) {}
 
     // Fills `out` with pages of the file from `page` on; what the file no longer has becomes zero

@@ -15,7 +15,7 @@ using repository::Manifest;
 using repository::ManifestFile;
 
 constexpr std::uint64_t kLargeFileSize = std::uint64_t{1} << 20U;
-constexpr std::size_t kFilesInUnit = 256;
+constexpr std::size_t kSmallFilesInUnit = 256;
 // Clocks of filesystems are coarse: a file written just after the copy began may look older.
 constexpr UnixNanoseconds kTimeMargin = 2'000'000'000;
 
@@ -62,9 +62,9 @@ PlacePlan plan_placing(const Manifest& manifest,
         const Extent at = file.extents.empty() ? Extent{} : file.extents.front();
         return std::tuple(at.pack, at.offset, at.position, i);
     });
-    for (std::uint32_t begin = 0; begin < plan.small.size(); begin += kFilesInUnit) {
+    for (std::uint32_t begin = 0; begin < plan.small.size(); begin += kSmallFilesInUnit) {
         const auto end = static_cast<std::uint32_t>(
-            std::min<std::size_t>(begin + kFilesInUnit, plan.small.size()));
+            std::min<std::size_t>(begin + kSmallFilesInUnit, plan.small.size()));
         plan.units.push_back({begin, end, 0, 0, false});
     }
     return plan;

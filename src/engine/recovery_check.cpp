@@ -4,6 +4,7 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <algorithm>
 
@@ -17,7 +18,6 @@ using repository::RecoveryType;
 // How many of the newest segments are looked at for the last commit before a time target is let
 // through unproved.
 constexpr std::size_t kCommitSearchDepth = 16;
-constexpr std::int64_t kMicroseconds = 1000000;
 
 // The default of the server takes the newest history file there is, even a clone's: the number that
 // was checked is written. A standby has to follow whatever its primary does.
@@ -77,7 +77,7 @@ void check_time_target(const RecoveryInputs& inputs, RecoveryPlan& plan)
     const RecoveryTarget& target = inputs.options.target;
     // Only a backup named with --set comes to this, and only the server can tell: it depends on
     // whether anything was committed between.
-    if (inputs.backup.stop_time * kMicroseconds > target.time) {
+    if (inputs.backup.stop_time * kMicrosecondsPerSecond > target.time) {
         log::warn("target time '{}' lies before the end of backup {}: recovery fails when a "
                   "transaction ended between",
                   inputs.options.settings.target,

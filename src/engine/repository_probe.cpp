@@ -4,6 +4,7 @@
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
+#include "pgstrata/util/time.hpp"
 
 namespace pgstrata::engine {
 
@@ -11,7 +12,7 @@ namespace {
 
 constexpr std::size_t kProbeLimit = 4096;
 // Nobody is at work on a probe for so long.
-constexpr UnixSeconds kProbeLife = 86400;
+constexpr UnixSeconds kProbeLife = kSecondsPerDay;
 
 class Probe : NonCopyable {
 public:

@@ -29,7 +29,7 @@ bool is_link(const std::string& path)
     return ::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode);
 }
 
-void remove_file(const std::string& path)
+void remove_if_there(const std::string& path)
 {
     if (::unlink(path.c_str()) == 0) {
         sync_directory(parent_path(path));
@@ -131,7 +131,7 @@ void clean_linked_file(const std::string& path)
 {
     struct stat status {};
     if (::lstat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-        remove_file(path);
+        remove_if_there(path);
     }
 }
 
@@ -143,9 +143,9 @@ void remove_control_files(const RestoreLayout& layout)
     const std::string data_directory = layout.roots().front();
     const std::string old_directory =
         join_path(data_directory, parent_path(postgres::kControlFilePath));
-    remove_file(is_link(old_directory) ? old_directory
-                                       : join_path(data_directory, postgres::kControlFilePath));
-    remove_file(layout.physical_path(postgres::kControlFilePath));
+    remove_if_there(is_link(old_directory) ? old_directory
+                                           : join_path(data_directory, postgres::kControlFilePath));
+    remove_if_there(layout.physical_path(postgres::kControlFilePath));
 }
 
 void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& keep)
@@ -153,7 +153,7 @@ void clear_roots(const RestoreLayout& layout, const std::vector<std::string>& ke
     remove_control_files(layout);
     for (const RestoredLink& link : layout.links()) {
         if (!link.is_directory) {
-            remove_file(link.target);
+            remove_if_there(link.target);
         }
     }
     const std::vector<std::string> roots = layout.roots();

@@ -22,7 +22,7 @@ bool exists(const std::string& path)
     return ::lstat(path.c_str(), &status) == 0;
 }
 
-void make_directories(const std::string& path)
+void make_target_directory(const std::string& path)
 {
     std::error_code failure;
     fs::create_directories(path, failure);
@@ -91,7 +91,7 @@ void check_separate(const std::vector<std::string>& roots)
     }
 }
 
-// A directory that make_directories() will be asked for.
+// A directory that make_target_directory() will be asked for.
 void check_can_be_made(const std::string& path)
 {
     std::string above = parent_path(path);
@@ -192,7 +192,7 @@ void make_roots(const RestoreLayout& layout)
     }
     for (const std::string& directory : directories) {
         if (!exists(directory)) {
-            make_directories(directory);
+            make_target_directory(directory);
         }
     }
 }

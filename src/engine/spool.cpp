@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/spool.hpp"
 
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,33 +20,13 @@ namespace pgstrata::engine {
 namespace {
 
 constexpr std::size_t kMarkLimit = 65536;
-constexpr unsigned kFileMode = 0640;
-constexpr unsigned kDirectoryMode = 0750;
-constexpr std::string_view kOk = ".ok";
-constexpr std::string_view kError = ".error";
-constexpr std::string_view kGap = ".gap";
+constexpr unsigned kMarkMode = 0640;
+constexpr unsigned kSpoolMode = 0750;
+constexpr std::string_view kErrorSuffix = ".error";
 
 std::string with_suffix(std::string_view wal, std::string_view suffix)
 {
     return fmt::format("{}{}", wal, suffix);
-}
-
-int close_directory(DIR* directory)
-{
-    return ::closedir(directory);
-}
-
-void make_directories(const std::string& path)
-{
-    for (auto end = path.find('/', 1);; end = path.find('/', end + 1)) {
-        const std::string part = path.substr(0, end);
-        if (::mkdir(part.c_str(), kDirectoryMode) != 0 && errno != EEXIST) {
-            raise_errno(ErrorCode::path_create, errno, fmt::format("create directory '{}'", part));
-        }
-        if (end == std::string::npos) {
-            return;
-        }
-    }
 }
 
 // The numbers are the exit statuses of the program; one that is none of them came from elsewhere.
@@ -100,7 +80,7 @@ std::string Spool::path(std::string_view name) const
 
 void Spool::prepare() const
 {
-    make_directories(path_);
+    make_directories(path_, kSpoolMode);
     const std::string probe = with_suffix(random_tag(), ".probe");
     write_text(probe, "\n");
     remove(probe);
@@ -108,8 +88,7 @@ void Spool::prepare() const
 
 std::vector<std::string> Spool::names() const
 {
-    const std::unique_ptr<DIR, decltype(&close_directory)> directory(::opendir(path_.c_str()),
-                                                                     &close_directory);
+    const Directory directory(::opendir(path_.c_str()));
     std::vector<std::string> found;
     if (!directory && errno == ENOENT) {
         return found;
@@ -163,12 +142,12 @@ std::string Spool::read_text(std::string_view name) const
 
 void Spool::write_text(std::string_view name, std::string_view text) const
 {
-    write_file_durably(path(name), as_bytes(text.substr(0, kMarkLimit)), kFileMode);
+    write_file_durably(path(name), as_bytes(text.substr(0, kMarkLimit)), kMarkMode);
 }
 
 std::optional<Spool::Stored> Spool::read_stored(std::string_view wal) const
 {
-    const std::string text = read_text(with_suffix(wal, kOk));
+    const std::string text = read_text(with_suffix(wal, kOkSuffix));
     const auto end = text.find('\n');
     // Without a line feed it was not written by us, or not to its end.
     if (end == 0 || end == std::string::npos) {
@@ -184,26 +163,26 @@ std::optional<Spool::Stored> Spool::read_stored(std::string_view wal) const
 
 void Spool::write_stored(std::string_view wal, const Stored& stored) const
 {
-    write_text(with_suffix(wal, kOk),
+    write_text(with_suffix(wal, kOkSuffix),
                stored.warning ? fmt::format("{}\n0\n{}", stored.identity, *stored.warning)
                               : stored.identity + "\n");
 }
 
 bool Spool::has_absent(std::string_view wal) const
 {
-    return ::access(path(with_suffix(wal, kOk)).c_str(), F_OK) == 0;
+    return ::access(path(with_suffix(wal, kOkSuffix)).c_str(), F_OK) == 0;
 }
 
 void Spool::write_absent(std::string_view wal) const
 {
-    write_text(with_suffix(wal, kOk), "");
+    write_text(with_suffix(wal, kOkSuffix), "");
 }
 
 std::optional<Error> Spool::read_error(std::string_view wal) const
 {
-    std::string text = read_text(with_suffix(wal, kError));
+    std::string text = read_text(with_suffix(wal, kErrorSuffix));
     if (text.empty()) {
-        text = read_text(with_suffix(kGlobal, kError));
+        text = read_text(with_suffix(kGlobal, kErrorSuffix));
     }
     const auto end = text.find('\n');
     if (text.empty()) {
@@ -220,7 +199,7 @@ std::string Spool::error_identity(std::string_view wal) const
 {
     std::string identity;
     for (const std::string_view name : {wal, kGlobal}) {
-        const auto mark = look_at_wal(path(with_suffix(name, kError)));
+        const auto mark = look_at_wal(path(with_suffix(name, kErrorSuffix)));
         identity += mark ? mark->identity : "";
     }
     return identity;
@@ -228,7 +207,7 @@ std::string Spool::error_identity(std::string_view wal) const
 
 void Spool::write_error(std::string_view wal, const Error& error) const
 {
-    write_text(with_suffix(wal, kError),
+    write_text(with_suffix(wal, kErrorSuffix),
                fmt::format("{}\n{}{}{}",
                            error.exit_status(),
                            error.what(),
@@ -238,8 +217,8 @@ void Spool::write_error(std::string_view wal, const Error& error) const
 
 void Spool::remove_errors(std::string_view wal) const
 {
-    remove(with_suffix(wal, kError));
-    remove(with_suffix(kGlobal, kError));
+    remove(with_suffix(wal, kErrorSuffix));
+    remove(with_suffix(kGlobal, kErrorSuffix));
 }
 
 void clear_spool(const std::string& root, const std::string& stanza)
@@ -247,7 +226,7 @@ void clear_spool(const std::string& root, const std::string& stanza)
     for (const SpoolFolder folder : {SpoolFolder::in, SpoolFolder::out}) {
         const Spool spool(root, stanza, folder);
         for (const std::string& name : spool.names()) {
-            if (!name.ends_with(kGap)) {
+            if (!name.ends_with(Spool::kGapSuffix)) {
                 spool.remove(name);
             }
         }

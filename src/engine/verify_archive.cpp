@@ -4,6 +4,7 @@
 #include "engine/verify_unreadable.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/parallel.hpp"
@@ -17,8 +18,6 @@
 namespace pgstrata::engine {
 
 namespace {
-
-constexpr std::size_t kSegmentDigits = 24;
 
 std::string path_of(const std::string& stanza, repository::ArchiveId id, const ArchivedFile& file)
 {
@@ -115,14 +114,15 @@ void list_again(const repository::Repository& repository,
 bool ArchiveReading::is_wanted(const ArchivedFile& file) const
 {
     const std::string& name = file.name.wal_name;
-    return name.size() != kSegmentDigits || (share.has(path_of(options.stanza, cluster.id, file)) &&
-                                             (only == nullptr || only->contains(name)));
+    return name.size() != postgres::kSegmentDigits ||
+           (share.has(path_of(options.stanza, cluster.id, file)) &&
+            (only == nullptr || only->contains(name)));
 }
 
 bool ArchiveReading::is_quick(const ArchivedFile& file) const
 {
     return options.depth == repository::VerifyDepth::quick &&
-           file.name.wal_name.size() == kSegmentDigits;
+           file.name.wal_name.size() == postgres::kSegmentDigits;
 }
 
 ArchiveVerification::ArchiveVerification(ArchiveReading reading,

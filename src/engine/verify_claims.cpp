@@ -28,7 +28,7 @@ namespace {
 // Paged files whose maps are read at once: what a manifest's files cost in memory.
 constexpr std::size_t kFilesAtOnce = 4096;
 // Neighbours whose maps are in one frame go to one worker.
-constexpr std::size_t kFilesInUnit = 64;
+constexpr std::size_t kFilesInTurn = 64;
 
 std::uint64_t hash_of(const std::vector<Extent>& extents, const ManifestFile* file)
 {
@@ -155,7 +155,7 @@ void ClaimCollector::follow(const std::vector<PagedFile>& files, const std::stri
     run_workers(workers_, [&](std::size_t, const std::stop_token& token) {
         PackReader reader(repository_, stanza_, claims_.packs);
         const auto follow_unit = [&](std::size_t begin) {
-            const std::size_t end = std::min(begin + kFilesInUnit, files.size());
+            const std::size_t end = std::min(begin + kFilesInTurn, files.size());
             for (std::size_t i = begin; i < end && !token.stop_requested(); ++i) {
                 check_cancelled();
                 follow_one(reader,
@@ -163,9 +163,9 @@ void ClaimCollector::follow(const std::vector<PagedFile>& files, const std::stri
                            fmt::format("the page map of '{}' of backup {}", files[i].path, label));
             }
         };
-        for (std::size_t i = next.fetch_add(kFilesInUnit);
+        for (std::size_t i = next.fetch_add(kFilesInTurn);
              i < files.size() && !token.stop_requested();
-             i = next.fetch_add(kFilesInUnit)) {
+             i = next.fetch_add(kFilesInTurn)) {
             follow_unit(i);
         }
     });

@@ -2,6 +2,7 @@
 #include "engine/verify_coverage.hpp"
 
 #include "pgstrata/engine/wal_window.hpp"
+#include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 
 #include <algorithm>
@@ -12,8 +13,6 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr std::size_t kSegmentDigits = 24;
-
 std::vector<std::string> segments_of(const ArchiveListing& listing)
 {
     std::map<std::string, unsigned> copies;
@@ -22,7 +21,7 @@ std::vector<std::string> segments_of(const ArchiveListing& listing)
     }
     std::vector<std::string> segments;
     for (const auto& [name, count] : copies) {
-        if (count == 1 && name.size() == kSegmentDigits) {
+        if (count == 1 && name.size() == postgres::kSegmentDigits) {
             segments.push_back(name);
         }
     }

@@ -24,8 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr unsigned kFirstWait = 20;
-constexpr unsigned kLongestWait = 500;
+constexpr unsigned kFirstSummarizerWait = 20;
+constexpr unsigned kLongestSummarizerWait = 500;
 
 // Here and below, an empty reason says that nothing is in the way.
 std::string why_not_summarized(postgres::Session& session)
@@ -69,7 +69,7 @@ std::string wait_for_summarizer(const WalChangesRequest& request, postgres::Sess
     // reads the same WAL again.
     std::pair<postgres::Timeline, postgres::Lsn> best;
     std::uint64_t deadline = monotonic_milliseconds() + request.timeout_milliseconds;
-    unsigned pause = kFirstWait;
+    unsigned pause = kFirstSummarizerWait;
     for (;;) {
         const SummarizerState state = session.summarizer_state();
         if (has_reached(state, request)) {
@@ -94,7 +94,7 @@ std::string wait_for_summarizer(const WalChangesRequest& request, postgres::Sess
                 request.timeline);
         }
         sleep_cancellable(pause);
-        pause = std::min(pause * 2, kLongestWait);
+        pause = std::min(pause * 2, kLongestSummarizerWait);
     }
 }
 

@@ -11,8 +11,8 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr unsigned kFirstWait = 10; // milliseconds
-constexpr unsigned kLongestWait = 500;
+constexpr unsigned kFirstArchiveWait = 10; // milliseconds
+constexpr unsigned kLongestArchiveWait = 500;
 
 // That archive-push is stopped on this host; empty when it is not.
 std::string stop_cause(const WalWait& wait)
@@ -98,7 +98,7 @@ void wait_for_segment(const repository::Repository& repository,
                       postgres::Session* session)
 {
     const std::uint64_t deadline = monotonic_milliseconds() + wait.timeout_milliseconds;
-    unsigned pause = kFirstWait;
+    GrowingPause pause(kFirstArchiveWait, kLongestArchiveWait);
     for (;;) {
         const auto found = repository::find_wal(repository, wait.stanza, wait.archive_id, segment);
         if (found.size() == 1) {
@@ -119,8 +119,7 @@ void wait_for_segment(const repository::Repository& repository,
                                     static_cast<double>(wait.timeout_milliseconds) / 1000.0),
                         likely_cause(repository, wait, segment, session));
         }
-        sleep_cancellable(pause);
-        pause = std::min(pause + pause / 4 + 1, kLongestWait);
+        pause.sleep();
     }
 }
 

@@ -38,6 +38,8 @@ std::optional<WalOnDisk> look_at_wal(const std::string& path);
 class Spool {
 public:
     static constexpr std::string_view kGlobal = "global";
+    static constexpr std::string_view kOkSuffix = ".ok";
+    static constexpr std::string_view kGapSuffix = ".gap";
 
     Spool(const std::string& root, const std::string& stanza, SpoolFolder folder);
 
