@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/locks.hpp"
+#include "command/retention_policy.hpp"
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
@@ -11,8 +12,6 @@
 namespace pgstrata::command {
 
 namespace {
-
-constexpr std::int64_t kMilliseconds = 1000; // in a second
 
 void check_label(const std::string& label)
 {
@@ -38,8 +37,7 @@ repository::BackupNote make_note(const config::Config& config)
         note.is_pinned = config.flag("pin");
     }
     if (config.has("retain")) {
-        note.retain = static_cast<std::uint64_t>((config.number("retain") + kMilliseconds - 1) /
-                                                 kMilliseconds);
+        note.retain = seconds_of(config, "retain");
     }
     if (note.annotations.empty() && !note.is_pinned && !note.retain) {
         throw Error(ErrorCode::option_required,

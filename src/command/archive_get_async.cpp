@@ -17,9 +17,6 @@ namespace {
 using engine::Spool;
 using engine::SpoolFolder;
 
-constexpr unsigned kFirstPause = 5; // milliseconds
-constexpr unsigned kLongestPause = 100;
-
 Spool queue_of(const config::Config& config)
 {
     return {config.text("spool-path"), config.text("stanza"), SpoolFolder::in};
@@ -58,7 +55,7 @@ QueueAnswer wait_for_queue(const config::Config& config,
     const bool is_trusted = !config.flag("archive-missing-retry") && !is_marked;
     const std::uint64_t deadline =
         monotonic_milliseconds() + static_cast<std::uint64_t>(config.number("archive-timeout"));
-    unsigned pause = kFirstPause;
+    GrowingPause pause = background_pause();
     for (;;) {
         // Asked before the queue is looked at: what it leaves at its end is seen.
         const std::int64_t process = background_process(config);
@@ -72,8 +69,7 @@ QueueAnswer wait_for_queue(const config::Config& config,
         if (!is_coming || monotonic_milliseconds() >= deadline) {
             return QueueAnswer::unknown;
         }
-        sleep_cancellable(pause);
-        pause = std::min(pause + pause / 4 + 1, kLongestPause);
+        pause.sleep();
     }
 }
 

@@ -18,8 +18,6 @@ namespace {
 using engine::Spool;
 using engine::SpoolFolder;
 
-constexpr unsigned kFirstPause = 5; // milliseconds
-constexpr unsigned kLongestPause = 100;
 // A process in the background that ended without a word is started again after this, then after
 // twice as long.
 constexpr std::uint64_t kFirstRestart = 1000;
@@ -55,7 +53,7 @@ public:
         if (!file || stored->identity != engine::mark_identity(*file, place_)) {
             return false;
         }
-        spool_.remove(name_ + ".ok");
+        spool_.remove(name_ + std::string(Spool::kOkSuffix));
         if (stored->warning) {
             log::warn("{}", *stored->warning);
         }
@@ -67,7 +65,7 @@ public:
     {
         const auto timeout = static_cast<std::uint64_t>(config_.number("archive-timeout"));
         const std::uint64_t deadline = monotonic_milliseconds() + timeout;
-        unsigned pause = kFirstPause;
+        GrowingPause pause = background_pause();
         // An error that is there already is of an earlier try, and this one is here to try again.
         known_error_ = spool_.error_identity(name_);
         for (bool is_first = true; is_first || !take(); is_first = false) {
@@ -77,8 +75,7 @@ public:
                 give_up(timeout);
             }
             start_where_needed();
-            sleep_cancellable(pause);
-            pause = std::min(pause + pause / 4 + 1, kLongestPause);
+            pause.sleep();
         }
     }
 

@@ -123,6 +123,13 @@ engine::LockRequest archive_lock(const config::Config& config)
             config.repo_indexes()};
 }
 
+GrowingPause background_pause() noexcept
+{
+    constexpr unsigned kFirst = 5;
+    constexpr unsigned kLongest = 100;
+    return {kFirst, kLongest};
+}
+
 void leave_error(const engine::Spool& spool, const Error& error)
 {
     try {

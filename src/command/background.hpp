@@ -4,6 +4,7 @@
 #include "pgstrata/config/config.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/engine/spool.hpp"
+#include "pgstrata/util/cancel.hpp"
 
 #include <cstdint>
 #include <string>
@@ -23,6 +24,9 @@ engine::LockRequest archive_lock(const config::Config& config);
 // The process that has the stanza's archive lock on this host; 0 when none has, -1 when it is not
 // known which.
 std::int64_t background_process(const config::Config& config);
+
+// Between two looks at what the process in the background has left.
+GrowingPause background_pause() noexcept;
 
 // Leaves word of what stopped a process in the background; when even that fails there is a WARN.
 void leave_error(const engine::Spool& spool, const Error& error);

@@ -19,8 +19,6 @@ namespace pgstrata::command {
 
 namespace {
 
-constexpr std::int64_t kMilliseconds = 1000; // in a second
-
 // The option table has checked the words.
 repository::BackupType backup_type(const std::string& word)
 {
@@ -63,8 +61,7 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
         }
     }
     options.schedule = config.text("schedule");
-    options.retain =
-        static_cast<std::uint64_t>((config.number("retain") + kMilliseconds - 1) / kMilliseconds);
+    options.retain = seconds_of(config, "retain");
     if (config.text("compress-type") != "none") {
         options.compress_level = static_cast<int>(config.number("compress-level"));
     }
@@ -76,7 +73,7 @@ engine::BackupOptions backup_options(const config::Config& config, unsigned repo
 }
 
 // Whose files are copied, and who writes WAL.
-struct Source {
+struct BackupSource {
     std::vector<FoundServer> servers; // none when the server is stopped
     unsigned index = 0;               // 0: the default pg
     std::optional<unsigned> primary;
@@ -100,9 +97,9 @@ engine::StandbyUse standby_use(const config::Config& config)
                               : engine::StandbyUse::never;
 }
 
-Source find_source(const config::Config& config)
+BackupSource find_source(const config::Config& config)
 {
-    Source source;
+    BackupSource source;
     if (!config.flag("online")) {
         return source;
     }
@@ -209,7 +206,7 @@ int run_backup(const config::Config& config)
     check_schedule(config, targets);
     const OpenedRepository opened = open_repository(config, single_repository(config));
     make_missing_copies(opened);
-    const Source source = find_source(config);
+    const BackupSource source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
     options.data_directory = config.text("pg-path", source.index);
     if (postgres::Session* session = source.session(source.index)) {

@@ -28,7 +28,6 @@ namespace {
 // The name under which a repository is shown that cannot even list its stanzas.
 constexpr const char* kInvalid = "[invalid]";
 constexpr std::string_view kTablespaceDirectory = "pg_tblspc";
-constexpr std::int64_t kMicroseconds = 1000000;
 
 // What is asked for.
 struct Query {
@@ -42,7 +41,7 @@ struct Query {
 };
 
 // A repository as far as it could be opened.
-struct Source {
+struct InfoSource {
     unsigned key = 1;
     std::string cipher;
     std::unique_ptr<storage::Storage> storage;
@@ -75,10 +74,11 @@ std::int64_t read_time(const config::Config& config, const std::string& option)
 void read_times(const config::Config& config, Query& query)
 {
     if (config.has("from")) {
-        query.from = (read_time(config, "from") + kMicroseconds - 1) / kMicroseconds;
+        query.from =
+            (read_time(config, "from") + kMicrosecondsPerSecond - 1) / kMicrosecondsPerSecond;
     }
     if (config.has("to")) {
-        query.to = read_time(config, "to") / kMicroseconds;
+        query.to = read_time(config, "to") / kMicrosecondsPerSecond;
     }
     if (query.from > query.to) {
         throw Error(ErrorCode::option_invalid_value,
@@ -116,9 +116,9 @@ repository::RetentionPolicy read_policy(const config::Config& config, unsigned i
     }
 }
 
-Source open_source(const config::Config& config, const Query& query, unsigned index)
+InfoSource open_source(const config::Config& config, const Query& query, unsigned index)
 {
-    Source source;
+    InfoSource source;
     source.key = index;
     source.cipher = config.text("repo-cipher-type", index);
     source.policy = read_policy(config, index);
@@ -136,14 +136,14 @@ Source open_source(const config::Config& config, const Query& query, unsigned in
     return source;
 }
 
-std::vector<std::string> stanza_names(const Query& query, const std::vector<Source>& sources)
+std::vector<std::string> stanza_names(const Query& query, const std::vector<InfoSource>& sources)
 {
     if (!query.stanza.empty()) {
         return {query.stanza};
     }
     std::set<std::string> names;
     bool has_problem = false;
-    for (const Source& source : sources) {
+    for (const InfoSource& source : sources) {
         names.insert(source.stanzas.begin(), source.stanzas.end());
         has_problem = has_problem || !source.problem.empty();
     }
@@ -216,7 +216,7 @@ bool is_asked_for(const Query& query, const repository::BackupSummary& summary)
            summary.stop_time >= query.from && summary.stop_time <= query.to;
 }
 
-void add_backup(const Source& source,
+void add_backup(const InfoSource& source,
                 const std::string& stanza,
                 const Query& query,
                 InfoBackup backup,
@@ -261,7 +261,7 @@ read_archives(const repository::Repository& repository,
     return missing;
 }
 
-void read_stanza(const Source& source,
+void read_stanza(const InfoSource& source,
                  const std::string& stanza,
                  const Query& query,
                  InfoRepository& repo)
@@ -309,7 +309,7 @@ void read_stanza(const Source& source,
 }
 
 InfoRepository
-gather_repository(const Source& source, const std::string& stanza, const Query& query)
+gather_repository(const InfoSource& source, const std::string& stanza, const Query& query)
 {
     InfoRepository repo{.key = source.key, .cipher = source.cipher, .problem = source.problem};
     if (!repo.problem.empty()) {
@@ -326,13 +326,13 @@ gather_repository(const Source& source, const std::string& stanza, const Query& 
 }
 
 InfoStanza gather_stanza(const config::Config& config,
-                         const std::vector<Source>& sources,
+                         const std::vector<InfoSource>& sources,
                          const std::string& name,
                          const Query& query)
 {
     InfoStanza stanza;
     stanza.name = name;
-    for (const Source& source : sources) {
+    for (const InfoSource& source : sources) {
         InfoRepository repo = gather_repository(source, name, query);
         repo.backup_lock = lock_of(config, name, engine::LockType::backup, source.key);
         stanza.repositories.push_back(std::move(repo));
@@ -351,7 +351,7 @@ InfoStanza gather_stanza(const config::Config& config,
 int run_info(const config::Config& config)
 {
     const Query query = read_query(config);
-    std::vector<Source> sources;
+    std::vector<InfoSource> sources;
     for (const unsigned index : chosen_repositories(config)) {
         sources.push_back(open_source(config, query, index));
     }

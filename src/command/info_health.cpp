@@ -25,12 +25,7 @@ json value_or_null(const std::optional<T>& value)
     return value ? json(*value) : json();
 }
 
-json text_or_null(const std::string& text)
-{
-    return text.empty() ? json() : json(text);
-}
-
-json ranges_json(const std::vector<repository::WalRange>& ranges)
+json min_max_json(const std::vector<repository::WalRange>& ranges)
 {
     json shown = json::array();
     for (const repository::WalRange& range : ranges) {
@@ -116,6 +111,11 @@ std::string reason_text(const GapLine& line)
 
 } // namespace
 
+json text_or_null(const std::string& text)
+{
+    return text.empty() ? json() : json(text);
+}
+
 json window_json(const InfoArchive& archive, unsigned repo_key)
 {
     const RecoveryWindow& window = *archive.window;
@@ -139,7 +139,7 @@ json window_json(const InfoArchive& archive, unsigned repo_key)
     for (const WindowGap& gap : window.gaps) {
         shown["gap"].push_back({{"after", value_or_null(gap.after)},
                                 {"before", value_or_null(gap.before)},
-                                {"wal", ranges_json(gap.missing)}});
+                                {"wal", min_max_json(gap.missing)}});
     }
     if (!window.lost_histories.empty()) {
         shown["history-missing"] = window.lost_histories;
@@ -193,7 +193,7 @@ void add_health(json& shown, const InfoBackup& backup)
                           {"schedule", text_or_null(summary.schedule)}};
     shown["throughput"] = value_or_null(throughput(summary));
     if (!backup.missing_wal.empty()) {
-        shown["wal-missing"] = ranges_json(backup.missing_wal);
+        shown["wal-missing"] = min_max_json(backup.missing_wal);
     }
 }
 

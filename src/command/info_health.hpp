@@ -11,6 +11,9 @@
 // The text is whole lines, empty where there is nothing to say.
 namespace pgstrata::command {
 
+// What is not known is null.
+nlohmann::json text_or_null(const std::string& text);
+
 nlohmann::json window_json(const InfoArchive& archive, unsigned repo_key);
 nlohmann::json incomplete_json(const engine::IncompleteBackup& backup, unsigned repo_key);
 nlohmann::json verified_json(const InfoVerified& verified, unsigned repo_key);

@@ -59,11 +59,6 @@ json database_key(const repository::ArchiveId& id, unsigned repo_key)
     return {{"id", id.number}, {"repo-key", repo_key}};
 }
 
-json text_or_null(const std::string& text)
-{
-    return text.empty() ? json() : json(text);
-}
-
 void add_repository(json& shown, const InfoRepository& repo)
 {
     shown["repo"].push_back({{"cipher", repo.cipher},

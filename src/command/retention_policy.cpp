@@ -13,7 +13,6 @@ namespace pgstrata::command {
 namespace {
 
 constexpr std::uint64_t kMost = 9999999; // of a number
-constexpr std::int64_t kMilliseconds = 1000;
 
 struct Item {
     std::string_view name;
@@ -159,6 +158,13 @@ std::map<std::string, std::uint64_t> parse_schedules(std::string_view text,
     return schedules;
 }
 
+std::uint64_t seconds_of(const config::Config& config, std::string_view option, unsigned index)
+{
+    constexpr std::int64_t kMilliseconds = 1000; // in a second
+    return static_cast<std::uint64_t>((config.number(option, index) + kMilliseconds - 1) /
+                                      kMilliseconds);
+}
+
 repository::RetentionPolicy retention_policy(const config::Config& config, unsigned index)
 {
     const auto name = [&](std::string_view rest) { return fmt::format("repo{}-{}", index, rest); };
@@ -174,8 +180,7 @@ repository::RetentionPolicy retention_policy(const config::Config& config, unsig
     }
     policy.manual = number_of(config, "repo-retention-manual", index);
     if (config.has("repo-retention-pitr", index)) {
-        policy.pitr = static_cast<std::uint64_t>(
-            (config.number("repo-retention-pitr", index) + kMilliseconds - 1) / kMilliseconds);
+        policy.pitr = seconds_of(config, "repo-retention-pitr", index);
     }
     return policy;
 }

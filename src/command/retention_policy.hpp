@@ -18,6 +18,9 @@ repository::KeepCounts parse_keep_counts(std::string_view text, const std::strin
 std::map<std::string, std::uint64_t> parse_schedules(std::string_view text,
                                                      const std::string& option);
 
+// An option that is a time, in whole seconds: what is less than one counts as one.
+std::uint64_t seconds_of(const config::Config& config, std::string_view option, unsigned index = 0);
+
 // The rules of one repository; what the command at hand does not know is not set.
 repository::RetentionPolicy retention_policy(const config::Config& config, unsigned index);
 

@@ -28,7 +28,7 @@ std::string_view kind_name(engine::FaultKind kind)
     return "other";
 }
 
-std::string_view state_name(engine::BackupState state)
+std::string_view state_word(engine::BackupState state)
 {
     switch (state) {
     case engine::BackupState::valid:
@@ -54,7 +54,7 @@ json faults_json(const std::vector<engine::VerifyFault>& faults)
     return shown;
 }
 
-json ranges_json(const std::vector<repository::WalRange>& ranges)
+json start_stop_json(const std::vector<repository::WalRange>& ranges)
 {
     auto shown = json::array();
     for (const repository::WalRange& range : ranges) {
@@ -73,7 +73,7 @@ json archive_json(const engine::VerifiedArchive& archive)
             {"checked", archive.checked},
             {"valid", archive.valid},
             {"fault", faults_json(archive.faults)},
-            {"gap", ranges_json(archive.gaps)},
+            {"gap", start_stop_json(archive.gaps)},
             {"history-missing", histories}};
 }
 
@@ -96,13 +96,13 @@ json lost_json(const engine::VerifiedBackup& backup)
 json backup_json(const engine::VerifiedBackup& backup)
 {
     return {{"label", backup.label},
-            {"status", state_name(backup.state)},
+            {"status", state_word(backup.state)},
             {"checked", backup.files},
             {"valid", backup.valid_files},
             {"fault", faults_json(backup.faults)},
             {"lost", lost_json(backup)},
             {"restorable", backup.is_restorable},
-            {"wal-missing", ranges_json(backup.missing_wal)},
+            {"wal-missing", start_stop_json(backup.missing_wal)},
             {"wal",
              {{"last", backup.last_wal.empty() ? json() : json(backup.last_wal)},
               {"timeline", backup.timeline},

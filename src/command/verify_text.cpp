@@ -89,7 +89,7 @@ std::string archive_text(const VerifiedArchive& archive, Verbosity verbosity)
     return text;
 }
 
-std::string_view state_name(BackupState state)
+std::string_view state_phrase(BackupState state)
 {
     switch (state) {
     case BackupState::valid:
@@ -139,7 +139,7 @@ std::string backup_text(const VerifiedBackup& backup, Verbosity verbosity)
     std::string text =
         fmt::format("  backup: {}, status: {}, total files checked: {}, total valid files: {}\n",
                     backup.label,
-                    state_name(backup.state),
+                    state_phrase(backup.state),
                     backup.files,
                     backup.valid_files);
     if (!is_quiet) {
