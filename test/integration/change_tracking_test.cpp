@@ -19,7 +19,6 @@ using Strings = std::vector<std::string>;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kPage = 8192;
 
 bool has_major(unsigned major)
 {
@@ -60,7 +59,7 @@ void write_into_pages(const std::string& file, std::size_t begin, std::size_t en
 {
     auto text = read_file(file);
     for (std::size_t page = begin; page < end; ++page) {
-        text.replace(page * kPage + kPage - 100, 10, "0123456789");
+        text.replace(page * kServerPage + kServerPage - 100, 10, "0123456789");
     }
     write_file(file, text);
 }
@@ -175,7 +174,7 @@ TEST_CASE("with WAL summaries only the pages that changed are read",
     constexpr unsigned kPages = 27000;
     create_wide_table(chain.cluster(), kPages);
     const auto size = chain.cluster().sql("SELECT pg_relation_size('wide')");
-    REQUIRE(size == std::to_string(kPages * kPage));
+    REQUIRE(size == std::to_string(kPages * kServerPage));
     // The first who reads a page sets hint bits, of which WAL tells.
     chain.cluster().sql("VACUUM wide");
     settle(chain.cluster());
@@ -191,8 +190,8 @@ TEST_CASE("with WAL summaries only the pages that changed are read",
     REQUIRE(result.status == 0);
     CHECK_THAT(result.text(), Contains("only the pages are read that") && !Contains("WARN"));
     CHECK(chain.summary().at("change-tracking") == "summary");
-    CHECK(bytes_read(chain) > kPages / 100 * kPage);
-    CHECK(bytes_read(chain) < kPages * kPage / 100 * 3);
+    CHECK(bytes_read(chain) > kPages / 100 * kServerPage);
+    CHECK(bytes_read(chain) < kPages * kServerPage / 100 * 3);
     auto restored = chain.restore();
     restored.start();
     restored.wait_until_promoted();
@@ -200,7 +199,7 @@ TEST_CASE("with WAL summaries only the pages that changed are read",
     CHECK(restored.sql(sums) == chain.cluster().sql(sums));
     change_row(chain.cluster(), 5);
     chain.take({"--type=incr", "--change-tracking=scan"});
-    CHECK(bytes_read(chain) > kPages * kPage);
+    CHECK(bytes_read(chain) > kPages * kServerPage);
 }
 
 TEST_CASE("where summaries do not tell everything, all files are read",

@@ -10,8 +10,6 @@ using Catch::Contains;
 
 namespace {
 
-constexpr int kFindings = 104;
-
 // The objects that are kept twice, and their copies.
 std::vector<std::string> twins(const Site& site)
 {
@@ -82,7 +80,7 @@ TEST_CASE(
             lose(site, path, is_removed);
 
             const auto found = site.run({"verify", "--output=json"});
-            CHECK(found.status == kFindings);
+            CHECK(found.status == kVerifyFindings);
             const auto report = nlohmann::json::parse(found.out);
             CHECK(report.at("findings") == 1);
             CHECK(report.at("fault").at(0).at("object") == path);
@@ -128,7 +126,7 @@ TEST_CASE("the identity of another repository beside ours is told of", "[copies]
     site.replace_object("copy/pgstrata.json", other.read_object("pgstrata.json"));
 
     CHECK(site.run({"backup"}).status == 0);
-    CHECK(site.run({"verify"}).status == kFindings);
+    CHECK(site.run({"verify"}).status == kVerifyFindings);
     const auto refused = site.run({"stanza-create"});
     CHECK(refused.status == 103);
     CHECK_THAT(refused.text(), Contains("another repository") && Contains("remove"));

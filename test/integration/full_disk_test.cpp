@@ -11,7 +11,6 @@ using namespace pgstrata::test;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint64_t kMiB = 1 << 20;
 
 // Asynchronous, with segments that are archived or wait for it.
 struct Queue {
@@ -56,7 +55,7 @@ TEST_CASE("a backup into a full repository fails, leaves no backup, and works on
     site.cluster().sql(
         "CREATE TABLE big AS SELECT gen_random_uuid() FROM generate_series(1, 200000)");
     site.cluster().archive_current_segment();
-    disk->fill_until(2 * kMiB);
+    disk->fill_until(2 * kMebibyte);
 
     const auto result = site.run({"backup", "--type=full"});
 
@@ -105,7 +104,7 @@ TEST_CASE("a restore onto a full disk fails and leaves nothing that starts",
     site.backup();
     const auto target = disk->path() + "/data";
     fs::create_directory(target);
-    disk->fill_until(8 * kMiB);
+    disk->fill_until(8 * kMebibyte);
 
     // Without --force it would be refused, since it can be known.
     const auto result = site.run({"restore", "--force", "--pg1-path=" + target});
@@ -159,7 +158,7 @@ TEST_CASE("a full spool keeps no segment from recovery", "[full-disk][async][bug
         queue.site.must({"archive-push", queue.wal(name)});
     }
     // Room for a part of a segment.
-    disk->fill_until(GENERATE(as<std::uint64_t>(), 0, kMiB / 2));
+    disk->fill_until(GENERATE(as<std::uint64_t>(), 0, kMebibyte / 2));
     const auto target = queue.site.path("got");
     for (const auto& name : queue.names) {
         CAPTURE(name);

@@ -15,7 +15,6 @@ using Strings = std::vector<std::string>;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kPage = 8192;
 
 struct Setup {
     unsigned major;
@@ -150,10 +149,10 @@ struct Life : Chain {
     void grow_with_zero_pages()
     {
         const auto file = cluster().path(cluster().sql("SELECT pg_relation_filepath('shrunk')"));
-        const auto pages = fs::file_size(file) / kPage;
+        const auto pages = fs::file_size(file) / kServerPage;
         REQUIRE(pages < 30);
         cluster().stop();
-        fs::resize_file(file, (pages + 40) * kPage);
+        fs::resize_file(file, (pages + 40) * kServerPage);
         cluster().start();
         cluster().sql("INSERT INTO shrunk VALUES (5000, 'after')");
     }

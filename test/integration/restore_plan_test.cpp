@@ -14,7 +14,6 @@ using Catch::Contains;
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::uint64_t kMiB = 1 << 20;
 
 // Names, kinds, times and contents of all below a directory.
 std::map<std::string, std::string> snapshot(const std::string& directory)
@@ -200,7 +199,7 @@ TEST_CASE("a restore that cannot fit is refused before anything is touched",
                        "SELECT gen_random_uuid() FROM generate_series(1, 200000)");
     site.backup();
     const auto target = site.new_path("target");
-    disk->fill_until(4 * kMiB);
+    disk->fill_until(4 * kMebibyte);
     const std::vector<std::string> options{"--pg1-path=" + target,
                                            "--tablespace-map=big=" + disk->path() + "/ts"};
     auto restore = options;
@@ -236,7 +235,7 @@ TEST_CASE("the room of what is replaced counts as free", "[restore-plan][full-di
     const auto option = GENERATE("--delta", "--force");
     CAPTURE(option);
     site.must({"restore", "--pg1-path=" + target, "--type=immediate"});
-    disk->fill_until(kMiB);
+    disk->fill_until(kMebibyte);
 
     const auto planned = dry_run(site, {"--pg1-path=" + target, "--type=immediate", option});
     CHECK(planned.status == 0);

@@ -15,12 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void recover(Cluster& cluster)
-{
-    cluster.start();
-    cluster.wait_until_promoted();
-}
-
 bool is_hollow(const std::string& path)
 {
     struct stat state {};
@@ -53,7 +47,7 @@ TEST_CASE("databases that are left out are hollow, and the cluster survives a vi
 
     CHECK(is_hollow(restored.path(file)));
     CHECK(fs::file_size(restored.path(file)) == size);
-    recover(restored);
+    restored.recover();
     CHECK(restored.sql("SELECT count(*) FROM t", "wanted") == "10001");
     CHECK(restored.try_sql("SELECT 1", "unwanted").status != 0);
     CHECK(restored.log().find("PANIC") == std::string::npos);
@@ -116,7 +110,7 @@ TEST_CASE("tablespaces go where they are mapped", "[restore][bug-7]")
               "pg_tblspc/" + cluster.sql("SELECT oid FROM pg_tablespace WHERE spcname = "
                                          "'one'"))) == site.path("other"));
     CHECK_FALSE(fs::is_empty(site.path("rest/two")));
-    recover(restored);
+    restored.recover();
     CHECK(restored.sql("SELECT (SELECT count(*) FROM in_one) + (SELECT count(*) FROM in_two)") ==
           "10000");
     CHECK(restored.sql(
@@ -141,7 +135,7 @@ TEST_CASE("links become plain files unless they are kept or mapped", "[restore]"
 
         CHECK_FALSE(fs::is_symlink(restored.path("postgresql.conf")));
         CHECK(read_file(restored.path("postgresql.conf")) == read_file(site.path("linked.conf")));
-        recover(restored);
+        restored.recover();
     }
     SECTION("mapped")
     {

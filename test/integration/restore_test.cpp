@@ -15,12 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void recover(Cluster& cluster)
-{
-    cluster.start();
-    cluster.wait_until_promoted();
-}
-
 } // namespace
 
 TEST_CASE("a restore over a running server is refused", "[restore][bug-36]")
@@ -69,7 +63,7 @@ TEST_CASE("a restore over an older cluster leaves nothing of it behind", "[resto
 
     CHECK_FALSE(fs::exists(site.cluster().path(unwanted)));
     CHECK_FALSE(fs::exists(site.cluster().path("stray")));
-    recover(site.cluster());
+    site.cluster().recover();
     CHECK(site.cluster().sql("SELECT min(a), max(a) FROM wanted") == "1|20000");
 }
 
@@ -103,7 +97,7 @@ TEST_CASE("a restore that was killed never leaves a server that starts", "[resto
     CHECK(was_interrupted);
     site.must(command);
     Cluster whole(15, target);
-    recover(whole);
+    whole.recover();
     CHECK(whole.sql("SELECT count(*) FROM pgbench_accounts") == "600000");
 }
 

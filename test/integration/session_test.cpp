@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "integration/open_session.hpp"
 #include "support/cluster.hpp"
 #include "support/matchers.hpp"
 
@@ -19,18 +20,6 @@ using namespace pgstrata;
 using test::Cluster;
 using test::HasCode;
 
-namespace {
-
-std::unique_ptr<postgres::Session> open(const Cluster& cluster, std::uint64_t timeout = 60'000)
-{
-    return postgres::connect({.socket_path = cluster.socket_directory(),
-                              .port = static_cast<std::uint16_t>(cluster.port()),
-                              .user = "postgres",
-                              .timeout_milliseconds = timeout});
-}
-
-} // namespace
-
 TEST_CASE("a session tells what the server tells", "[session]")
 {
     const auto major = GENERATE(from_range(test::test_majors()));
@@ -47,7 +36,7 @@ TEST_CASE("a session tells what the server tells", "[session]")
     if (major >= 17) {
         cluster.sql("ALTER ROLE postgres SET transaction_timeout = '1ms'");
     }
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     sleep_milliseconds(1500);
 
     CHECK(session->major() == major);
@@ -96,7 +85,7 @@ TEST_CASE("names are kept as bytes", "[session][bug-6]")
     cluster.start();
     cluster.sql("CREATE DATABASE \"d\xc3\xa4\xe2\x82\xac = [x]\\\"");
     ::setenv("PGCLIENTENCODING", "LATIN1", 1);
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     ::unsetenv("PGCLIENTENCODING");
 
     CHECK(session->databases().back().name == "d\xc3\xa4\xe2\x82\xac = [x]\\");
@@ -108,7 +97,7 @@ TEST_CASE("a backup is started and stopped", "[session]")
     CAPTURE(major);
     Cluster cluster({.major = major, .wal_segment_mb = 1, .settings = {"wal_level = replica"}});
     cluster.start();
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
 
     const auto start = session->start_backup("pgstrata 'quoted' label", true);
     cluster.sql("CREATE TABLE t AS SELECT 1");
@@ -135,7 +124,7 @@ TEST_CASE("switching the WAL names the segment that is complete", "[session][bug
     CAPTURE(major);
     Cluster cluster({.major = major, .wal_segment_mb = 1});
     cluster.start();
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
 
     const auto point = session->create_restore_point("pgstrata check");
     const auto expected = cluster.sql("SELECT pg_walfile_name('" + to_string(point) + "')");
@@ -156,7 +145,7 @@ TEST_CASE("a statement that takes too long is cancelled and the session goes on"
          .settings = {"checkpoint_timeout = 1h", "checkpoint_completion_target = 1.0"}});
     cluster.start();
     cluster.sql("CREATE TABLE t AS SELECT * FROM generate_series(1, 200000)");
-    const auto session = open(cluster, 1000);
+    const auto session = open_session(cluster, 1000);
     const auto begin = monotonic_milliseconds();
 
     CHECK_THROWS_MATCHES(
@@ -174,7 +163,7 @@ TEST_CASE("a signal or another thread ends a statement", "[session][bug-57]")
          .settings = {"checkpoint_timeout = 1h", "checkpoint_completion_target = 1.0"}});
     cluster.start();
     cluster.sql("CREATE TABLE t AS SELECT * FROM generate_series(1, 200000)");
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     std::thread other([&] {
         sleep_milliseconds(500);
         if (by_signal) {
@@ -206,7 +195,7 @@ TEST_CASE("objects of other users do not stand in for the server's", "[session][
                 "datistemplate bool, datallowconn bool)");
     cluster.sql("ALTER ROLE postgres SET search_path = 'public, pg_catalog'");
     ::setenv("PGOPTIONS", "-c search_path=public,pg_catalog", 1);
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     ::unsetenv("PGOPTIONS");
 
     CHECK_FALSE(session->is_in_recovery());
@@ -217,7 +206,7 @@ TEST_CASE("a server that goes away is an error", "[session]")
 {
     Cluster cluster({.major = 15});
     cluster.start();
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     cluster.stop(test::Shutdown::immediate);
 
     CHECK_THROWS_AS(session->is_in_recovery(), Error);
@@ -256,7 +245,7 @@ TEST_CASE("a standby can be backed up too", "[session]")
     test::write_file(data + "/standby.signal", "");
     Cluster standby(major, data);
     standby.start();
-    const auto session = open(standby);
+    const auto session = open_session(standby);
 
     CHECK(session->is_in_recovery());
     CHECK(session->current_lsn().value > 0);

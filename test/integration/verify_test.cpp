@@ -13,8 +13,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int kFindings = 104;
-
 // Changes a byte in the middle.
 void damage(const Site& site, const std::string& path)
 {
@@ -95,7 +93,7 @@ TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][s3]
 
     const auto found = site.run({"verify", "--output=text"});
 
-    CHECK(found.status == kFindings);
+    CHECK(found.status == kVerifyFindings);
     CHECK_THAT(found.out, Contains("status: error\n"));
     CHECK_THAT(found.out, Contains("  backup: " + full + ", status: invalid"));
     CHECK_THAT(found.out, Contains("    damaged: " + pack + ": "));
@@ -137,7 +135,7 @@ TEST_CASE("verify names what it may not read, and no backup stores it anew", "[v
 
     const auto found = site.run({"verify", "--output=text"});
 
-    CHECK(found.status == kFindings);
+    CHECK(found.status == kVerifyFindings);
     CHECK_THAT(found.out, Contains("    unreadable: " + pack + ": unable to open "));
     CHECK_THAT(found.out, Contains("Permission denied"));
     CHECK_THAT(found.out, !Contains("damaged: "));
@@ -169,7 +167,7 @@ TEST_CASE("a quick verify proves stored bytes, and the next backup mends what it
     const std::string pack = largest_pack(site, full);
     damage(site, pack);
     const auto found = site.run({"verify", "--depth=quick", "--output=text"});
-    CHECK(found.status == kFindings);
+    CHECK(found.status == kVerifyFindings);
     CHECK_THAT(found.out, Contains("    damaged: " + pack + ": "));
     CHECK_THAT(found.out, Contains("    lost: "));
     CHECK_THAT(found.out, Contains("  depth: quick\n"));
@@ -189,7 +187,7 @@ TEST_CASE("verify names the pack that is gone", "[verify][s3][bug-47]")
 
     const auto found = site.run({"verify", "--output=text"});
 
-    CHECK(found.status == kFindings);
+    CHECK(found.status == kVerifyFindings);
     CHECK_THAT(found.out, Contains(pack + ": "));
     CHECK_THAT(found.out, Contains("  backups that cannot be restored: " + label + "\n"));
 }
@@ -207,7 +205,7 @@ TEST_CASE("verify tells of WAL that is missing", "[verify][s3][bug-20]")
 
     const auto found = site.run({"verify", "--output=text"});
 
-    CHECK(found.status == kFindings);
+    CHECK(found.status == kVerifyFindings);
     CHECK_THAT(found.out, Contains("    gap: " + missing + "\n"));
     CHECK_THAT(found.out, Contains("  backups that can be restored: " + label + "\n"));
     const auto report = verify_json(site);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "integration/open_session.hpp"
 #include "support/cluster.hpp"
 #include "support/tester.hpp"
 
@@ -45,14 +46,6 @@ Cluster summarizing_cluster(unsigned major)
                                   "restore_command = 'false'"}});
     cluster.start();
     return cluster;
-}
-
-std::unique_ptr<postgres::Session> open(const Cluster& cluster)
-{
-    return postgres::connect({.socket_path = cluster.socket_directory(),
-                              .port = static_cast<std::uint16_t>(cluster.port()),
-                              .user = "postgres",
-                              .timeout_milliseconds = 60'000});
 }
 
 std::uint32_t number(const Cluster& cluster, const std::string& query)
@@ -269,7 +262,7 @@ TEST_CASE("what changed since a backup is what was written, also over a promotio
     };
     Backup prior;
     {
-        const auto session = open(cluster);
+        const auto session = open_session(cluster);
         prior = take_backup(*session);
         const auto block = block_of(200);
         cluster.sql("DELETE FROM t WHERE id = 200");
@@ -302,7 +295,7 @@ TEST_CASE("what changed since a backup is what was written, also over a promotio
     cluster.wait_until_promoted();
     const auto after = block_of(390);
     cluster.sql("DELETE FROM t WHERE id = 390");
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     const auto changes = changes_between(cluster, prior, *session);
 
     CAPTURE(changes.reason);
@@ -321,7 +314,7 @@ TEST_CASE("a server that does not summarize is told as the reason", "[summary]")
     const auto major = GENERATE_COPY(from_range(majors));
     CAPTURE(major);
     Cluster cluster = summarizing_cluster(major);
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     checkpoint(cluster);
     const auto running = session->summarizer_state();
     CHECK(running.is_running);
@@ -332,7 +325,7 @@ TEST_CASE("a server that does not summarize is told as the reason", "[summary]")
 
     cluster.sql("ALTER SYSTEM SET summarize_wal = off");
     cluster.restart();
-    const auto later = open(cluster);
+    const auto later = open_session(cluster);
     CHECK_FALSE(later->summarizer_state().is_running);
     CHECK_THAT(changes_between(cluster, prior, *later).reason, Catch::Contains("is off"));
 
@@ -343,7 +336,7 @@ TEST_CASE("a server that does not summarize is told as the reason", "[summary]")
     cluster.sql("CHECKPOINT");
     cluster.sql("ALTER SYSTEM SET summarize_wal = on");
     cluster.restart();
-    const auto changes = changes_between(cluster, prior, *open(cluster));
+    const auto changes = changes_between(cluster, prior, *open_session(cluster));
     CHECK_FALSE(changes.blocks);
     CHECK_THAT(changes.reason, Catch::Contains("no WAL summary of timeline 1 from"));
 }

@@ -7,7 +7,7 @@ namespace pgstrata::test {
 
 namespace {
 
-constexpr unsigned kPorts = 13;
+constexpr unsigned kCephPorts = 13;
 
 struct CephServer {
     Ceph description;
@@ -20,7 +20,7 @@ struct CephServer {
 
 } // namespace
 
-Ceph::Ceph() : S3Server{"test", "tester", "testing-secret", "us-east-1", free_ports(kPorts)} {}
+Ceph::Ceph() : S3Server{"test", "tester", "testing-secret", "us-east-1", free_ports(kCephPorts)} {}
 
 const Ceph* Ceph::get()
 {

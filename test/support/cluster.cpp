@@ -280,6 +280,12 @@ void Cluster::wait_until_promoted()
     });
 }
 
+void Cluster::recover()
+{
+    start();
+    wait_until_promoted();
+}
+
 std::map<std::string, std::string> Cluster::connection() const
 {
     return {{"PGHOST", socket_directory()},

@@ -4,12 +4,17 @@
 #include "support/process.hpp"
 #include "support/temporary_directory.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace pgstrata::test {
+
+inline constexpr std::size_t kServerPage = 8192;
+inline constexpr std::uint64_t kMebibyte = 1 << 20;
 
 // The majors that the tests cover and this machine has; PGSTRATA_TEST_MAJORS=15,17 narrows them.
 std::vector<unsigned> test_majors();
@@ -62,6 +67,8 @@ public:
     bool is_running();
     // Recovery has ended and writes are possible.
     void wait_until_promoted();
+    // Starts it and waits for that.
+    void recover();
 
     // Rows separated by newlines, columns by '|', without the last newline. Throws on an error.
     std::string sql(const std::string& text, const std::string& database = "postgres") const;

@@ -13,8 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kPage = 8192;
-
 bool is_ignored(const std::string& name, const std::vector<std::string>& ignored)
 {
     return std::any_of(ignored.begin(), ignored.end(), [&](const std::string& entry) {
@@ -54,12 +52,12 @@ void compare_files(const std::string& left,
         differences.push_back(name + " has " + std::to_string(a.size()) + " and " +
                               std::to_string(b.size()) + " bytes");
     }
-    for (std::size_t at = 0; at < std::min(a.size(), b.size()); at += kPage) {
-        const auto on_left = std::string_view(a).substr(at, kPage);
-        const auto on_right = std::string_view(b).substr(at, kPage);
+    for (std::size_t at = 0; at < std::min(a.size(), b.size()); at += kServerPage) {
+        const auto on_left = std::string_view(a).substr(at, kServerPage);
+        const auto on_right = std::string_view(b).substr(at, kServerPage);
         if (on_left != on_right &&
             (!options.is_same_page || !options.is_same_page(name, on_left, on_right))) {
-            differences.push_back(name + " page " + std::to_string(at / kPage) + " differs");
+            differences.push_back(name + " page " + std::to_string(at / kServerPage) + " differs");
         }
     }
 }

@@ -19,6 +19,9 @@ namespace pgstrata::test {
 // The program under test: PGSTRATA_BINARY, or the release build beside the source.
 std::string program_under_test();
 
+// How verify ends when it has found something.
+inline constexpr int kVerifyFindings = 104;
+
 // Where a repository is: on a disk, or in a bucket.
 struct Place {
     std::string name = "disk";

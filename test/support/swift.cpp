@@ -8,7 +8,7 @@ namespace pgstrata::test {
 
 namespace {
 
-constexpr unsigned kPorts = 6;
+constexpr unsigned kSwiftPorts = 6;
 
 } // namespace
 
@@ -32,7 +32,7 @@ void SwiftServer::start()
 }
 
 Swift::Swift()
-    : S3Server{"test", "test:tester", "testing-secret", "us-east-1", free_ports(kPorts)},
+    : S3Server{"test", "test:tester", "testing-secret", "us-east-1", free_ports(kSwiftPorts)},
       tls_port(port + 1)
 {
 }

@@ -18,7 +18,7 @@ using repository::WindowStretch;
 
 namespace {
 
-constexpr UnixSeconds kDay = 1795219200; // 2026-11-21 00:00:00 UTC
+constexpr UnixSeconds kMidnight = 1795219200; // 2026-11-21 00:00:00 UTC
 constexpr const char* kSegment = "000000010000000000000004";
 
 std::string text(const command::InfoStanza& stanza)
@@ -67,22 +67,22 @@ std::string window_lines(const command::InfoStanza& stanza)
 
 TEST_CASE("the window is a line below the range of WAL", "[info]")
 {
-    CHECK_THAT(text(stanza_with({{stretch(kDay + 300, kDay + 3600)}, {}, {}})),
+    CHECK_THAT(text(stanza_with({{stretch(kMidnight + 300, kMidnight + 3600)}, {}, {}})),
                Catch::Contains("/000000010000000000000003\n"
                                "        window: 2026-11-21 00:05:00+00 / 2026-11-21 "
                                "01:00:00+00\n\n        full backup"));
-    CHECK(window_lines(stanza_with({{stretch(kDay, std::nullopt)}, {}, {}})) ==
+    CHECK(window_lines(stanza_with({{stretch(kMidnight, std::nullopt)}, {}, {}})) ==
           "window: 2026-11-21 00:00:00+00 / unknown\n");
     CHECK_THAT(text(stanza_with({})), !Catch::Contains("window"));
 }
 
 TEST_CASE("missing WAL is a line of the window", "[info][bug-20]")
 {
-    const std::vector<WindowStretch> stretches = {stretch(kDay, kDay + 60),
-                                                  stretch(kDay + 600, kDay + 660)};
+    const std::vector<WindowStretch> stretches = {stretch(kMidnight, kMidnight + 60),
+                                                  stretch(kMidnight + 600, kMidnight + 660)};
     CHECK(window_lines(stanza_with({stretches,
-                                    {{kDay + 60, kDay + 600, {{kSegment, kSegment}}},
-                                     {kDay + 660, std::nullopt, {{"A", "B"}, {"D", "E"}}},
+                                    {{kMidnight + 60, kMidnight + 600, {{kSegment, kSegment}}},
+                                     {kMidnight + 660, std::nullopt, {{"A", "B"}, {"D", "E"}}},
                                      {std::nullopt, std::nullopt, {}}},
                                     {2}})) ==
           "window: 2026-11-21 00:00:00+00 / 2026-11-21 00:11:00+00\n"
@@ -97,7 +97,7 @@ TEST_CASE("backups that retention left without WAL between share a line", "[info
 {
     RecoveryWindow window;
     for (UnixSeconds hour = 0; hour < 4; ++hour) {
-        const UnixSeconds at = kDay + hour * 3600;
+        const UnixSeconds at = kMidnight + hour * 3600;
         window.stretches.push_back(stretch(at, hour < 3 ? at : at + 60));
         if (hour > 0) {
             window.gaps.push_back({at - 3600, at, {}});
@@ -109,8 +109,8 @@ TEST_CASE("backups that retention left without WAL between share a line", "[info
           first + "window gap: 2026-11-21 00:00:00+00 / 2026-11-21 03:00:00+00 (wal not kept; 2 "
                   "backups between)\n");
     // More than a moment between them: a line each.
-    window.stretches[1].stop = kDay + 3601;
-    window.gaps[1].after = kDay + 3601;
+    window.stretches[1].stop = kMidnight + 3601;
+    window.gaps[1].after = kMidnight + 3601;
     CHECK(window_lines(stanza_with(window)) ==
           first + "window gap: 2026-11-21 00:00:00+00 / 2026-11-21 01:00:00+00 (wal not kept)\n"
                   "window gap: 2026-11-21 01:00:01+00 / 2026-11-21 03:00:00+00 (wal not kept; 1 "
@@ -121,8 +121,8 @@ TEST_CASE("with several repositories each has its window", "[info]")
 {
     auto first = make_repository(1);
     auto second = make_repository(2);
-    first.archives[0].window = {{{stretch(kDay, kDay)}, {}, {}}};
-    second.archives[0].window = {{{stretch(kDay + 60, kDay + 61)}, {}, {}}};
+    first.archives[0].window = {{{stretch(kMidnight, kMidnight)}, {}, {}}};
+    second.archives[0].window = {{{stretch(kMidnight + 60, kMidnight + 61)}, {}, {}}};
     const auto stanza = make_stanza({first, second});
 
     CHECK(window_lines(stanza) ==
@@ -156,7 +156,7 @@ TEST_CASE("backups that are not complete are listed apart", "[info]")
     repo.incomplete = {{.label = "20261121-040000F_20261121-041500I",
                         .is_in_progress = true,
                         .host = "db1",
-                        .renewed = kDay},
+                        .renewed = kMidnight},
                        {.label = "20261121-050000F", .can_be_resumed = true},
                        {.label = "20261121-060000F", .is_expired = true}};
     const auto stanza = make_stanza({repo});
@@ -186,7 +186,7 @@ TEST_CASE("a backup tells how long it stays, who took it and how fast", "[info]"
 {
     auto repo = make_repository();
     command::InfoBackup& backup = repo.backups.front();
-    backup.retention = {"schedule daily", kDay};
+    backup.retention = {"schedule daily", kMidnight};
     backup.summary.schedule = "daily";
     backup.summary.host = "db1";
     backup.missing_wal = {{kSegment, kSegment}};
@@ -227,7 +227,7 @@ TEST_CASE("what says nothing about a backup has no line", "[info]")
 TEST_CASE("what verify has read and found is shown", "[info]")
 {
     auto repo = make_repository();
-    repo.verified = {.bytes = 999, .total = 1000, .since = kDay};
+    repo.verified = {.bytes = 999, .total = 1000, .since = kMidnight};
     CHECK_THAT(text(make_stanza({repo})),
                Catch::Contains("    cipher: none\n    verified: 99% since 2026-11-21 00:00:00+00\n"
                                "\n    db (current)"));

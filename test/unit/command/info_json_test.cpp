@@ -12,7 +12,7 @@ using nlohmann::json;
 
 namespace {
 
-json render(const command::InfoStanza& stanza)
+json shown_json(const command::InfoStanza& stanza)
 {
     return json::parse(command::render_info_json({stanza}, InfoDetail::full)).at(0);
 }
@@ -71,7 +71,7 @@ TEST_CASE("a restore shows in the lock", "[info]")
     auto stanza = make_stanza({make_repository()});
     stanza.restore_lock = {true, 8, 4};
 
-    CHECK(render(stanza).at("status").at("lock").at("restore") ==
+    CHECK(shown_json(stanza).at("status").at("lock").at("restore") ==
           json::parse(R"({"held":true,"size":8,"size-cplt":4})"));
 }
 
@@ -84,7 +84,7 @@ TEST_CASE("the archive of the current cluster is shown without WAL, of old ones 
         {make_cluster(14, 2, 1), {"000000010000000000000001", "00000001000000000000000A"}},
         {make_cluster(15, 3, 1), {}}};
 
-    const json stanza = render(make_stanza({repo}));
+    const json stanza = shown_json(make_stanza({repo}));
 
     CHECK(stanza.at("archive") == json::parse(R"([
         {"database":{"id":2,"repo-key":1},"id":"14-2",
@@ -96,7 +96,7 @@ TEST_CASE("the archive of the current cluster is shown without WAL, of old ones 
 TEST_CASE("an unexpected problem is the message of its repository", "[info]")
 {
     const json stanza =
-        render(make_stanza({make_repository(1), broken_repository(3, InfoStatus::other)}));
+        shown_json(make_stanza({make_repository(1), broken_repository(3, InfoStatus::other)}));
 
     CHECK(stanza.at("status").at("code") == 4);
     CHECK(stanza.at("status").at("message") == "different across repos");
@@ -111,7 +111,7 @@ TEST_CASE("an offline backup has no WAL and no LSN", "[info]")
     repo.backups.front().summary.start_wal.clear();
     repo.backups.front().summary.stop_wal.clear();
 
-    const json backup = render(make_stanza({repo})).at("backup").at(0);
+    const json backup = shown_json(make_stanza({repo})).at("backup").at(0);
 
     CHECK(backup.at("archive") == json::parse(R"({"start":null,"stop":null})"));
     CHECK_FALSE(backup.contains("lsn"));
@@ -124,7 +124,7 @@ TEST_CASE("a backup tells what it depends on, its errors and annotations", "[inf
     repo.backups.front().summary.damaged_files = {"base/5/1259"};
     repo.backups.front().summary.annotations = {{"who", "me"}};
 
-    const json backup = render(make_stanza({repo})).at("backup").at(0);
+    const json backup = shown_json(make_stanza({repo})).at("backup").at(0);
 
     CHECK(backup.at("type") == "incr");
     CHECK(backup.at("prior") == "20261121-020000F");
@@ -141,7 +141,7 @@ TEST_CASE("a single set shows its databases, links, tablespaces and damaged file
     repo.backups.front().details = details();
     repo.backups.front().summary.damaged_files = {"base/5/1259"};
 
-    const json backup = render(make_stanza({repo})).at("backup").at(0);
+    const json backup = shown_json(make_stanza({repo})).at("backup").at(0);
 
     CHECK(backup.at("database-ref") ==
           json::parse(R"([{"name":"postgres","oid":5},{"name":"shop","oid":16384}])"));
@@ -156,7 +156,7 @@ TEST_CASE("a set without links and tablespaces has null for them", "[info]")
     auto repo = make_repository();
     repo.backups.front().details = command::InfoBackupDetails{};
 
-    const json backup = render(make_stanza({repo})).at("backup").at(0);
+    const json backup = shown_json(make_stanza({repo})).at("backup").at(0);
 
     CHECK(backup.at("link").is_null());
     CHECK(backup.at("tablespace").is_null());
@@ -169,7 +169,7 @@ TEST_CASE("a name that is not UTF-8 does not break the JSON", "[info][bug-6]")
     repo.backups.front().details = command::InfoBackupDetails{};
     repo.backups.front().details->databases = {{5, "caf\xe9"}};
 
-    const json backup = render(make_stanza({repo})).at("backup").at(0);
+    const json backup = shown_json(make_stanza({repo})).at("backup").at(0);
 
     CHECK(backup.at("database-ref").at(0).at("name") == "caf\xef\xbf\xbd");
 }

@@ -13,7 +13,7 @@ using command::InfoStatus;
 
 namespace {
 
-std::string render(const command::InfoStanza& stanza, InfoDetail detail = InfoDetail::full)
+std::string shown_text(const command::InfoStanza& stanza, InfoDetail detail = InfoDetail::full)
 {
     ::setenv("TZ", "UTC", 1);
     ::tzset();
@@ -42,7 +42,7 @@ TEST_CASE("info says when there is no stanza", "[info]")
 
 TEST_CASE("info's text shows a stanza with its backup", "[info]")
 {
-    CHECK(render(make_stanza({make_repository()})) == R"(stanza: main
+    CHECK(shown_text(make_stanza({make_repository()})) == R"(stanza: main
     status: ok
     cipher: none
 
@@ -79,7 +79,7 @@ TEST_CASE("a stanza without backups and WAL says so", "[info]")
     repo.backups.clear();
     repo.archives.front().wal = {};
 
-    CHECK(render(make_stanza({repo})) == R"(stanza: main
+    CHECK(shown_text(make_stanza({repo})) == R"(stanza: main
     status: error (no valid backups)
     cipher: none
 
@@ -90,7 +90,7 @@ TEST_CASE("a stanza without backups and WAL says so", "[info]")
 
 TEST_CASE("an unexpected problem is shown below the status", "[info]")
 {
-    CHECK(render(make_stanza({broken_repository(1, InfoStatus::other)})) == R"(stanza: main
+    CHECK(shown_text(make_stanza({broken_repository(1, InfoStatus::other)})) == R"(stanza: main
     status: error (other)
             [FileOpenError] unable to open 'x'
             HINT: look
@@ -105,7 +105,7 @@ TEST_CASE("repositories that differ are told apart", "[info]")
     auto good = make_repository();
     good.backups.clear();
 
-    CHECK(render(
+    CHECK(shown_text(
               make_stanza({good, sealed, broken_repository(4, InfoStatus::missing_stanza_path)})) ==
           R"(stanza: main
     status: mixed
@@ -129,7 +129,7 @@ TEST_CASE("repositories of two clusters are a mismatch", "[info]")
     auto first = make_repository();
     first.backups.clear();
 
-    CHECK(render(make_stanza({first, other})) == R"(stanza: main
+    CHECK(shown_text(make_stanza({first, other})) == R"(stanza: main
     status: error (database mismatch across repos)
         repo1: ok
         repo2: ok
@@ -148,7 +148,7 @@ TEST_CASE("the status tells what runs", "[info]")
     auto repo = make_repository();
     auto stanza = make_stanza({repo});
     const auto status = [](const command::InfoStanza& shown) {
-        const std::string text = render(shown, InfoDetail::progress);
+        const std::string text = shown_text(shown, InfoDetail::progress);
         return text.substr(text.find("status: ") + 8);
     };
 
@@ -172,7 +172,7 @@ TEST_CASE("two running backups are shown one by one", "[info]")
     first.backup_lock = {true, 1000, 500};
     second.backup_lock = {true, 1000, 1000};
 
-    CHECK(render(make_stanza({first, second}), InfoDetail::progress) == R"(stanza: main
+    CHECK(shown_text(make_stanza({first, second}), InfoDetail::progress) == R"(stanza: main
     status: ok (backup/expire running - 75.00% complete)
         repo1 backup: 50.00% complete
         repo2 backup: 100.00% complete
@@ -181,8 +181,8 @@ TEST_CASE("two running backups are shown one by one", "[info]")
 
 TEST_CASE("with detail-level progress repositories that differ are an error", "[info]")
 {
-    CHECK(render(make_stanza({make_repository(), broken_repository(2, InfoStatus::other)}),
-                 InfoDetail::progress) == R"(stanza: main
+    CHECK(shown_text(make_stanza({make_repository(), broken_repository(2, InfoStatus::other)}),
+                     InfoDetail::progress) == R"(stanza: main
     status: error (different across repos)
 )");
 }
@@ -196,7 +196,7 @@ TEST_CASE("an old cluster is shown as long as something of it is left", "[info]"
         {make_cluster(15, 3, 1), {}}};
     repo.backups.clear();
 
-    CHECK(from(render(make_stanza({repo})), "\n    db") == R"(
+    CHECK(from(shown_text(make_stanza({repo})), "\n    db") == R"(
     db (prior)
         wal archive min/max (14): 000000010000000000000001/000000010000000000000002
 
@@ -213,7 +213,7 @@ TEST_CASE("the WAL of one cluster in two repositories is one range", "[info]")
     second.backups.clear();
     second.archives.front().wal = {"000000010000000000000002", "000000010000000000000009"};
 
-    CHECK(from(render(make_stanza({second, first})), "        wal archive") ==
+    CHECK(from(shown_text(make_stanza({second, first})), "        wal archive") ==
           "        wal archive min/max (15): 000000010000000000000001/000000010000000000000009\n");
 }
 
@@ -221,15 +221,15 @@ TEST_CASE("a backup that needs others counts them, a single set names them", "[i
 {
     auto repo = make_repository();
     repo.backups = {incremental_backup()};
-    CHECK(from(render(make_stanza({repo})), "            backup ref") ==
+    CHECK(from(shown_text(make_stanza({repo})), "            backup ref") ==
           "            backup reference total: 1 full, 1 diff\n");
 
     CHECK_THAT(
-        render(make_stanza({repo})),
+        shown_text(make_stanza({repo})),
         Catch::Contains("            changes: 2MB read, 80KB stored, 25.6MB shared (summary)\n"));
 
     repo.backups.front().details = command::InfoBackupDetails{};
-    CHECK(from(render(make_stanza({repo})), "            backup ref") ==
+    CHECK(from(shown_text(make_stanza({repo})), "            backup ref") ==
           R"(            backup reference list: 20261121-020000F, 20261121-020000F_20261121-023000D
             database list: none
 )");
@@ -241,7 +241,7 @@ TEST_CASE("an offline backup has no WAL", "[info]")
     repo.backups.front().summary.is_online = false;
     repo.backups.front().summary.start_wal.clear();
 
-    CHECK(from(render(make_stanza({repo})), "            wal start")
+    CHECK(from(shown_text(make_stanza({repo})), "            wal start")
               .starts_with("            wal start/stop: n/a\n"));
 }
 
@@ -249,11 +249,11 @@ TEST_CASE("damage is told of, and by name for a single set", "[info]")
 {
     auto repo = make_repository();
     repo.backups.front().summary.damaged_files = {"base/1/1259", "base/5/1260"};
-    CHECK(from(render(make_stanza({repo})), "            error") ==
+    CHECK(from(shown_text(make_stanza({repo})), "            error") ==
           "            error(s) detected during backup\n");
 
     repo.backups.front().details = command::InfoBackupDetails{};
-    CHECK(from(render(make_stanza({repo})), "            error") ==
+    CHECK(from(shown_text(make_stanza({repo})), "            error") ==
           "            error list: base/1/1259, base/5/1260\n");
 }
 
@@ -267,7 +267,7 @@ TEST_CASE("a single set shows everything that is known of it", "[info]")
     backup.details->links = {{"pg_wal", "/wal"}};
     backup.details->tablespaces = {{"fast", 16385, "/ssd"}};
 
-    CHECK(from(render(make_stanza({repo})), "            lsn") ==
+    CHECK(from(shown_text(make_stanza({repo})), "            lsn") ==
           R"(            lsn start/stop: 0/2000028 / 0/3000050
             database size: 25.7MB, database backup size: 25.7MB
             repo1: backup set size: 3.1MB, backup size: 3MB
@@ -290,7 +290,7 @@ TEST_CASE("WAL that was dropped is shown as a gap, once for all repositories", "
     second.archives[0].gaps = {{"000000010000000000000005", "000000010000000000000007"},
                                {"000000010000000000000009", "000000010000000000000009"}};
 
-    CHECK_THAT(render(make_stanza({first, second})),
+    CHECK_THAT(shown_text(make_stanza({first, second})),
                Catch::Contains(std::string(kDatabase) +
                                "        wal archive gap (dropped) min/max: "
                                "000000010000000000000005/000000010000000000000007\n"

@@ -11,7 +11,7 @@ using codec::ObjectKind;
 namespace {
 
 const std::string kDigest = "-0123456789abcdef0123456789abcdef01234567";
-const std::string kSegment = "000000010000000000000002";
+const std::string kWalSegment = "000000010000000000000002";
 const std::string kArchive = "archive/main/15-1/";
 const std::string kWal = kArchive + "0000000100000000/";
 const std::string kBackup = "backup/main/20261121-020000F/";
@@ -22,11 +22,11 @@ TEST_CASE("the kind of an object is told by its path", "[repo-get]")
 {
     const auto& [path, kind] = GENERATE(table<std::string, ObjectKind>(
         {{kArchive + "cluster.json", ObjectKind::document},
-         {kArchive + "gap/" + kSegment + ".json", ObjectKind::document},
-         {kWal + kSegment + kDigest + ".zst", ObjectKind::wal},
-         {kWal + kSegment + kDigest, ObjectKind::wal},
-         {kWal + kSegment + ".partial" + kDigest, ObjectKind::wal},
-         {kWal + kSegment + ".00000028.backup" + kDigest, ObjectKind::archive_file},
+         {kArchive + "gap/" + kWalSegment + ".json", ObjectKind::document},
+         {kWal + kWalSegment + kDigest + ".zst", ObjectKind::wal},
+         {kWal + kWalSegment + kDigest, ObjectKind::wal},
+         {kWal + kWalSegment + ".partial" + kDigest, ObjectKind::wal},
+         {kWal + kWalSegment + ".00000028.backup" + kDigest, ObjectKind::archive_file},
          {kArchive + "00000002.history" + kDigest, ObjectKind::archive_file},
          {kBackup + "manifest", ObjectKind::manifest},
          {kBackup + "pack/000003", ObjectKind::pack},
@@ -50,8 +50,8 @@ TEST_CASE("what is never sealed has no kind", "[repo-get]")
                                       "archive/main/archive.info",
                                       "archive/main/x/cluster.json",
                                       kArchive + "other.json",
-                                      kArchive + kSegment + kDigest,
-                                      "archive/main/15-1/0000000200000000/" + kSegment + kDigest,
+                                      kArchive + kWalSegment + kDigest,
+                                      "archive/main/15-1/0000000200000000/" + kWalSegment + kDigest,
                                       "backup/main/latest/manifest",
                                       kBackup + "other",
                                       "other/main/20261121-020000F/manifest");

@@ -19,7 +19,7 @@ const std::string kBucket = "repo1-type=s3\nrepo1-path=/strata\nrepo1-s3-bucket=
                             "repo1-s3-endpoint=s3.example\nrepo1-s3-region=here\n";
 const std::string kKeys = "repo1-s3-key=id\nrepo1-s3-key-secret=secret\n";
 
-config::Config configure(const TemporaryDirectory& directory, const std::string& lines)
+config::Config configure_bucket(const TemporaryDirectory& directory, const std::string& lines)
 {
     std::ofstream(directory / "conf") << "[global]\n" << kBucket << lines;
     config::Environment environment;
@@ -32,7 +32,7 @@ config::Config configure(const TemporaryDirectory& directory, const std::string&
 TEST_CASE("a bucket needs little configuration", "[repositories][s3]")
 {
     TemporaryDirectory directory;
-    const storage::S3Options options = command::s3_options(configure(directory, kKeys), 1);
+    const storage::S3Options options = command::s3_options(configure_bucket(directory, kKeys), 1);
 
     CHECK(options.root == "/strata");
     CHECK(options.bucket == "bucket");
@@ -62,7 +62,7 @@ TEST_CASE("every option of a bucket has its place", "[repositories][s3]")
 {
     TemporaryDirectory directory;
     const storage::S3Options options = command::s3_options(
-        configure(
+        configure_bucket(
             directory,
             kKeys + "repo1-s3-token=token\nrepo1-s3-service=s3-outposts\nrepo1-s3-uri-style=path\n"
                     "repo1-storage-host=elsewhere\nrepo1-storage-port=9000\n"
@@ -103,7 +103,8 @@ TEST_CASE("every option of a bucket has its place", "[repositories][s3]")
 TEST_CASE("connections to a bucket can be left without probes", "[repositories][s3]")
 {
     TemporaryDirectory directory;
-    const auto options = command::s3_options(configure(directory, kKeys + "sck-keep-alive=n\n"), 1);
+    const auto options =
+        command::s3_options(configure_bucket(directory, kKeys + "sck-keep-alive=n\n"), 1);
 
     CHECK_FALSE(options.http.keep_alive.is_on);
 }
@@ -118,7 +119,8 @@ TEST_CASE("the way to the credentials is chosen by its name", "[repositories][s3
         {"repo1-s3-key-type=process\nrepo1-s3-process-cmd=/bin/keys\nrepo1-s3-process-cmd=--now\n",
          S3KeyType::process},
     }));
-    const storage::S3KeyOptions keys = command::s3_options(configure(directory, lines), 1).keys;
+    const storage::S3KeyOptions keys =
+        command::s3_options(configure_bucket(directory, lines), 1).keys;
 
     CHECK(keys.type == type);
     CHECK(keys.access_key.empty());
@@ -133,13 +135,14 @@ TEST_CASE("keys that are missing are asked for", "[repositories][s3]")
 {
     TemporaryDirectory directory;
 
-    CHECK_THROWS_MATCHES(configure(directory, ""), Error, HasCode(ErrorCode::option_required));
+    CHECK_THROWS_MATCHES(
+        configure_bucket(directory, ""), Error, HasCode(ErrorCode::option_required));
 }
 
 TEST_CASE("a repository in a bucket is opened without a request", "[repositories][s3]")
 {
     TemporaryDirectory directory;
-    const auto store = command::open_storage(configure(directory, kKeys), 1);
+    const auto store = command::open_storage(configure_bucket(directory, kKeys), 1);
 
     CHECK(store->location() == "s3://bucket/strata");
     CHECK_FALSE(store->is_listing_cheap());

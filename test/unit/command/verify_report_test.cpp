@@ -151,15 +151,15 @@ TEST_CASE("verify's JSON has the same facts", "[command][verify]")
     const std::string text = render_verify_json(hurt_report());
     CHECK(text.find(": ") == std::string::npos); // "bad key" and such have no colon
     CHECK(text.back() == '\n');
-    const auto json = nlohmann::json::parse(text);
+    const auto shown = nlohmann::json::parse(text);
 
-    CHECK(json["status"] == "error");
-    CHECK(json["findings"] == 9); // 1, 1 + 2 + 1, 1 + 2 + 1
-    CHECK(json["fault"][0]["object"] == "keys/1.json");
-    CHECK(json["archive"][0]["id"] == "15-1");
-    CHECK(json["archive"][0]["gap"][0]["stop"] == "000000010000000000000005");
-    CHECK(json["archive"][0]["history-missing"][0] == "0000000A.history");
-    const auto& backup = json["backup"][0];
+    CHECK(shown["status"] == "error");
+    CHECK(shown["findings"] == 9); // 1, 1 + 2 + 1, 1 + 2 + 1
+    CHECK(shown["fault"][0]["object"] == "keys/1.json");
+    CHECK(shown["archive"][0]["id"] == "15-1");
+    CHECK(shown["archive"][0]["gap"][0]["stop"] == "000000010000000000000005");
+    CHECK(shown["archive"][0]["history-missing"][0] == "0000000A.history");
+    const auto& backup = shown["backup"][0];
     CHECK(backup["label"] == "20261121-020000F");
     CHECK(backup["status"] == "invalid");
     CHECK(backup["restorable"] == false);
@@ -169,7 +169,7 @@ TEST_CASE("verify's JSON has the same facts", "[command][verify]")
     CHECK(backup["lost"][0]["page"] == nlohmann::json::parse("[[3,5],[9,9]]"));
     CHECK(backup["lost"][1]["page"].is_null());
     CHECK(backup["wal-missing"][0]["start"] == "000000010000000000000003");
-    CHECK(json["backup"][1]["status"] == "in-progress");
+    CHECK(shown["backup"][1]["status"] == "in-progress");
 
     const auto sound = nlohmann::json::parse(render_verify_json(sound_report()));
     CHECK(sound["status"] == "ok");

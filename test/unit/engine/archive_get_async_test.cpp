@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/engine/archive_fixture.hpp"
+#include "unit/engine/wal_names.hpp"
 
 #include "pgstrata/engine/archive_get_async.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
@@ -16,15 +17,9 @@ using namespace pgstrata::test;
 namespace {
 
 namespace fs = std::filesystem;
-using Names = std::vector<std::string>;
 
 constexpr std::uint32_t kMebibyte = 1U << 20U;
 constexpr auto kPlace = "0123456789abcdef";
-
-std::string segment(unsigned number)
-{
-    return fmt::format("0000000100000000000000{:02X}", number);
-}
 
 std::string entry(const std::string& wal, char digit = 'a')
 {

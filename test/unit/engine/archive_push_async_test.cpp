@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
 #include "unit/engine/restore_fixture.hpp"
+#include "unit/engine/wal_names.hpp"
 
 #include "pgstrata/engine/archive_push_async.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -19,12 +20,6 @@ using namespace pgstrata::test;
 namespace {
 
 namespace fs = std::filesystem;
-using Names = std::vector<std::string>;
-
-std::string segment(unsigned number)
-{
-    return fmt::format("0000000100000000000000{:02X}", number);
-}
 
 Names names_of(const std::vector<ReadyFile>& files)
 {

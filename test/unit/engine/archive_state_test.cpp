@@ -3,6 +3,7 @@
 #include "unit/engine/copied_backup.hpp"
 #include "unit/engine/restore_fixture.hpp"
 #include "unit/postgres/wal_builder.hpp"
+#include "unit/repository/fixture.hpp"
 
 #include "pgstrata/engine/archive_state.hpp"
 
@@ -16,16 +17,14 @@ using repository::ArchiveId;
 
 namespace {
 
-constexpr ArchiveId kId{15, 1};
-constexpr std::uint32_t kSize = WalBuilder::kSegmentSize;
 constexpr std::int64_t kServerEpoch = 946684800; // 2000-01-01 in Unix time
 constexpr UnixSeconds kStop = kServerEpoch + 1000;
 
-struct Fixture {
-    Fixture()
+struct StateFixture {
+    StateFixture()
     {
-        cluster.id = kId;
-        cluster.wal_segment_size = kSize;
+        cluster.id = kArchiveId;
+        cluster.wal_segment_size = WalBuilder::kSegmentSize;
     }
 
     // Of segment `first` to `last`, which ended at `stop`.
@@ -33,10 +32,10 @@ struct Fixture {
     {
         repository::BackupSummary backup;
         backup.label = "backup " + std::to_string(stop);
-        backup.archive_id = kId;
+        backup.archive_id = kArchiveId;
         backup.timeline = 1;
-        backup.start_lsn = Lsn{first * kSize + 0x28};
-        backup.stop_lsn = Lsn{last * kSize + 0x100};
+        backup.start_lsn = Lsn{first * WalBuilder::kSegmentSize + 0x28};
+        backup.stop_lsn = Lsn{last * WalBuilder::kSegmentSize + 0x100};
         backup.stop_time = stop;
         backups.push_back(backup);
     }
@@ -53,16 +52,16 @@ struct Fixture {
             builder.append_text("nothing of interest");
         }
         REQUIRE(number == WalBuilder::kFirstSegment);
-        archive_file(*repository, kId, name_of(number), builder.segment(0));
+        archive_file(*repository, kArchiveId, name_of(number), builder.segment(0));
     }
     void archive_name(std::uint64_t number) const
     {
-        archive_file(*repository, kId, name_of(number), as_bytes("any"));
+        archive_file(*repository, kArchiveId, name_of(number), as_bytes("any"));
     }
 
     static std::string name_of(std::uint64_t number)
     {
-        return postgres::to_string({1, number}, kSize);
+        return postgres::to_string({1, number}, WalBuilder::kSegmentSize);
     }
 
     ArchiveState read() const
@@ -80,7 +79,7 @@ struct Fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(StateFixture,
                  "where segments note nothing they are read for the last transaction",
                  "[archive_state]")
 {
@@ -89,7 +88,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(read().window.value().stretches.at(0).stop == kServerEpoch + 2000);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(StateFixture,
                  "the end is that of the backup when nothing ended after it",
                  "[archive_state]")
 {
@@ -99,7 +98,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(read().window.value().stretches.at(0).stop == kStop);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(StateFixture,
                  "the end is not known when too many segments hold no transaction",
                  "[archive_state]")
 {
@@ -115,7 +114,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK_FALSE(state.window.value().stretches.at(0).stop);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(StateFixture,
                  "a backup that lacks WAL has no place in the window but is told of",
                  "[archive_state][bug-20]")
 {
@@ -134,14 +133,14 @@ TEST_CASE_METHOD(Fixture,
     CHECK(state.coverage.backups[0].missing[0].first == name_of(4));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(StateFixture,
                  "an archive whose histories contradict each other has no window",
                  "[archive_state]")
 {
     add_backup(3, 3, kStop);
     archive(3, 2000);
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\ta\n"));
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/6000000\tb\n"));
+    archive_file(*repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\ta\n"));
+    archive_file(*repository, kArchiveId, "00000002.history", as_bytes("1\t0/6000000\tb\n"));
 
     const ArchiveState state = read();
 

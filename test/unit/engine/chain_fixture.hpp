@@ -14,6 +14,8 @@
 
 namespace pgstrata::test {
 
+inline constexpr auto kTablePath = "base/1/16384";
+
 // The bytes of a file as its chain of page maps leads to them.
 inline std::string read_through_chain(const repository::Repository& repository,
                                       const repository::Manifest& manifest,

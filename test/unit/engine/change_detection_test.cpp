@@ -16,8 +16,8 @@ constexpr UnixNanoseconds kSecond = 1'000'000'000;
 constexpr UnixNanoseconds kCopyTime = 1'800'000'000 * kSecond + 700'000'000;
 constexpr UnixNanoseconds kLongAgo = kCopyTime - 3600 * kSecond + 1;
 constexpr auto kMainFork = "base/5/16384";
-constexpr std::uint64_t kPriorStart = 0x1000;
-constexpr std::uint64_t kStart = 0x2000;
+constexpr std::uint64_t kPriorStartLsn = 0x1000;
+constexpr std::uint64_t kStartLsn = 0x2000;
 
 ManifestFile make_file(const std::string& path, ContentKind content, std::uint64_t size)
 {
@@ -256,30 +256,30 @@ TEST_CASE("a page that WAL does not name may differ only where replay or nobody 
     const auto [lsn, is_new, is_spgist, are_logged, may] =
         GENERATE(table<std::uint64_t, bool, bool, bool, bool>({
             // Changed after the start: replay brings it, whatever it is.
-            {kStart, false, false, true, true},
-            {kStart + 1, true, false, true, true},
+            {kStartLsn, false, false, true, true},
+            {kStartLsn + 1, true, false, true, true},
             // Changed between the two starts: WAL should have named it.
-            {kStart - 1, false, false, false, false},
-            {kPriorStart + 1, false, false, false, false},
-            {kPriorStart + 1, false, true, false, false},
+            {kStartLsn - 1, false, false, false, false},
+            {kPriorStartLsn + 1, false, false, false, false},
+            {kPriorStartLsn + 1, false, true, false, false},
             // Older pages: hint bits, where they are not logged.
-            {kPriorStart, false, false, false, true},
+            {kPriorStartLsn, false, false, false, true},
             {1, false, false, false, true},
-            {kPriorStart, false, false, true, false},
+            {kPriorStartLsn, false, false, true, false},
             {0, false, false, true, false},
             // A new page has no hint bits.
             {0, true, false, false, false},
             {0, true, false, true, false},
             // The cache of an SP-GiST index is never logged.
-            {kPriorStart, false, true, true, true},
+            {kPriorStartLsn, false, true, true, true},
         }));
     AuditedPage page;
     page.lsn.value = lsn;
     page.is_new = is_new;
     page.is_spgist = is_spgist;
     AuditRules rules;
-    rules.start.value = kStart;
-    rules.prior_start.value = kPriorStart;
+    rules.start.value = kStartLsn;
+    rules.prior_start.value = kPriorStartLsn;
     rules.hints_are_logged = are_logged;
     CAPTURE(lsn, is_new, is_spgist, are_logged);
     CHECK(may_differ(page, rules) == may);

@@ -9,13 +9,12 @@ using postgres::kNoLimitBlock;
 
 namespace {
 
-constexpr auto kPath = "base/1/16384";
 constexpr postgres::Lsn kPriorStart{0x1000000};
 constexpr postgres::Lsn kStart{0x2000000};
 // The audit looks at one page of a thousand or so: in a file as large as this it does.
 constexpr std::size_t kAudited = 10 * 2048;
 
-std::string new_page(std::size_t number, char fill, postgres::Lsn lsn = {0x1800000})
+std::string tracked_page(std::size_t number, char fill, postgres::Lsn lsn = {0x1800000})
 {
     return make_page(static_cast<std::uint32_t>(number), fill, lsn);
 }
@@ -35,7 +34,7 @@ struct TrackedChain : Chain {
     void fill(std::size_t pages)
     {
         content = make_pages(0, pages);
-        data.write(kPath, content);
+        data.write(kTablePath, content);
         take();
     }
     void put(std::size_t number, const std::string& page)
@@ -56,9 +55,9 @@ TEST_CASE("only pages that WAL names are read", "[engine][delta][summary]")
     const std::size_t pages = GENERATE(as<std::size_t>(), 10, 100);
     chain.fill(pages);
     chain.name(kNoLimitBlock, {1, 2, 7});
-    chain.put(2, new_page(2, 'A'));
-    chain.put(7, new_page(7, 'B'));
-    chain.data.write(kPath, chain.content);
+    chain.put(2, tracked_page(2, 'A'));
+    chain.put(7, tracked_page(7, 'B'));
+    chain.data.write(kTablePath, chain.content);
 
     const CopyResult result = chain.take();
 
@@ -80,27 +79,27 @@ TEST_CASE("from the limit block on, and beyond the prior backup's end, pages com
         chain.name(4, {});
         chain.content.resize(4 * kPageSize);
         chain.content.resize(pages * kPageSize, '\0');
-        chain.data.write(kPath, chain.content);
+        chain.data.write(kTablePath, chain.content);
         CHECK(chain.take().stored == (pages - 4) * kPageSize);
     }
     SECTION("grown by zero pages that no WAL names")
     {
         chain.content.resize((pages + 3) * kPageSize, '\0');
-        chain.data.write(kPath, chain.content);
+        chain.data.write(kTablePath, chain.content);
         CHECK(chain.take().stored == 3 * kPageSize);
     }
     SECTION("made anew")
     {
         chain.name(0, {0});
         chain.content = make_pages(500, pages);
-        chain.data.write(kPath, chain.content);
+        chain.data.write(kTablePath, chain.content);
         CHECK(chain.take().stored == pages * kPageSize);
     }
     SECTION("cut")
     {
         chain.name(4, {});
         chain.content.resize(4 * kPageSize);
-        chain.data.write(kPath, chain.content);
+        chain.data.write(kTablePath, chain.content);
         CHECK(chain.take().stored == 0);
     }
     chain.check_all();
@@ -116,7 +115,7 @@ TEST_CASE("blocks of a later segment are counted within the fork",
     chain.data.write("base/1/16384.1", second);
     chain.take();
     chain.name(kNoLimitBlock, {45});
-    second.replace(5 * kPageSize, kPageSize, new_page(45, 'A'));
+    second.replace(5 * kPageSize, kPageSize, tracked_page(45, 'A'));
     chain.data.write("base/1/16384", make_pages(0, 40));
     chain.data.write("base/1/16384.1", second);
     CHECK(chain.take().stored == kPageSize);
@@ -149,7 +148,7 @@ TEST_CASE("every file of a database that was copied is read", "[engine][delta][s
     chain.changes.merge({1663, 1, 0, Fork::main}, {0, {}});
     // As a copied database has them: the pages keep their old positions.
     chain.put(6, make_page(6, 'Z'));
-    chain.data.write(kPath, chain.content);
+    chain.data.write(kTablePath, chain.content);
     CHECK(chain.take().stored == kPageSize);
     chain.check_all();
 }
@@ -161,9 +160,9 @@ TEST_CASE("a page that changed without a trace in WAL fails the backup",
     chain.options.workers = GENERATE(as<std::size_t>(), 1, 2);
     chain.fill(kAudited);
     for (std::size_t i = 0; i < kAudited; ++i) {
-        chain.put(i, new_page(i, '!'));
+        chain.put(i, tracked_page(i, '!'));
     }
-    chain.data.write(kPath, chain.content);
+    chain.data.write(kTablePath, chain.content);
     CHECK_THROWS_MATCHES(chain.take(), Error, HasCode(ErrorCode::checksum));
 }
 
@@ -172,9 +171,9 @@ TEST_CASE("pages that the backup's own WAL brings are no lie", "[engine][delta][
     TrackedChain chain;
     chain.fill(kAudited);
     for (std::size_t i = 0; i < kAudited; ++i) {
-        chain.put(i, new_page(i, '!', kStart));
+        chain.put(i, tracked_page(i, '!', kStart));
     }
-    chain.data.write(kPath, chain.content);
+    chain.data.write(kTablePath, chain.content);
     const CopyResult result = chain.take();
     CHECK(result.stored == 0);
     // Some were looked at, few of all.
@@ -190,7 +189,7 @@ TEST_CASE("hint bits may differ where they are not logged", "[engine][delta][aud
     for (std::size_t i = 0; i < kAudited; ++i) {
         chain.content[i * kPageSize + 6000] ^= 1;
     }
-    chain.data.write(kPath, chain.content);
+    chain.data.write(kTablePath, chain.content);
     if (chain.options.audit.hints_are_logged) {
         CHECK_THROWS_MATCHES(chain.take(), Error, HasCode(ErrorCode::checksum));
     } else {

@@ -9,9 +9,8 @@ using namespace pgstrata::test;
 
 namespace {
 
-constexpr auto kPath = "base/1/16384";
-constexpr std::size_t kSmall = 10;
-constexpr std::size_t kLarge = kSmallFileSize / kPageSize + 40;
+constexpr std::size_t kFewPages = 10;
+constexpr std::size_t kManyPages = kSmallFileSize / kPageSize + 40;
 constexpr std::size_t kParts = 2 * kCopyPartSize / kPageSize + 5;
 
 void put_page(std::string& pages, std::size_t number, const std::string& page)
@@ -41,7 +40,7 @@ TEST_CASE("what did not change is stored once", "[engine][delta]")
     Chain chain;
     chain.options.workers = GENERATE(as<std::size_t>(), 1, 4);
     chain.data.write_cluster();
-    chain.data.write(kPath, make_pages(0, kLarge));
+    chain.data.write(kTablePath, make_pages(0, kManyPages));
     chain.data.write("pg_xact/0000", std::string(kSmallFileSize + 1, 'x'));
     chain.take();
 
@@ -58,7 +57,7 @@ TEST_CASE("what has the same size and time is not even read", "[engine][delta]")
 {
     Chain chain;
     chain.data.write_cluster();
-    chain.data.write(kPath, make_pages(0, kSmall));
+    chain.data.write(kTablePath, make_pages(0, kFewPages));
     chain.take();
     chain.rules.trust_times = true;
     chain.rules.prior_copy_time = now_nanoseconds() + 10'000'000'000;
@@ -66,7 +65,7 @@ TEST_CASE("what has the same size and time is not even read", "[engine][delta]")
     CHECK(second.read == 0);
     CHECK(second.stored == 0);
     CHECK(chain.backup_plan.bytes == 0);
-    CHECK(chain.backup_plan.referred == kSmall * kPageSize + 3 * kPageSize + 3 + 3 + 12);
+    CHECK(chain.backup_plan.referred == kFewPages * kPageSize + 3 * kPageSize + 3 + 3 + 12);
     chain.check_all();
 }
 
@@ -75,53 +74,53 @@ TEST_CASE("only the pages that changed are stored", "[engine][delta][bug-10]")
     Chain chain;
     chain.options.workers = GENERATE(as<std::size_t>(), 1, 4);
     chain.pack_size = GENERATE(as<std::uint64_t>(), 64U << 10U, 8U << 20U);
-    const std::size_t pages = GENERATE(as<std::size_t>(), kSmall, kLarge, kParts);
+    const std::size_t pages = GENERATE(as<std::size_t>(), kFewPages, kManyPages, kParts);
     std::string content = make_pages(0, pages);
-    chain.data.write(kPath, content);
+    chain.data.write(kTablePath, content);
     chain.take();
     put_page(content, 0, new_page(0, 'A'));
     put_page(content, 5, new_page(5, 'B'));
     put_page(content, pages - 1, new_page(pages - 1, 'C'));
-    chain.data.write(kPath, content);
+    chain.data.write(kTablePath, content);
 
     const CopyResult result = chain.take();
 
     CHECK(result.stored == 3 * kPageSize);
     chain.check_all();
-    CHECK(chain.file(kPath).extents.size() >= 2);
+    CHECK(chain.file(kTablePath).extents.size() >= 2);
 }
 
 TEST_CASE("a file may grow, shrink, and shrink and grow again", "[engine][delta][bug-10][bug-11]")
 {
     Chain chain;
-    const std::size_t pages = GENERATE(as<std::size_t>(), kSmall, kLarge);
+    const std::size_t pages = GENERATE(as<std::size_t>(), kFewPages, kManyPages);
     const std::string content = make_pages(0, pages);
-    chain.data.write(kPath, content);
+    chain.data.write(kTablePath, content);
     chain.take();
     SECTION("appended")
     {
-        chain.data.write(kPath, content + new_page(pages, 'A') + new_page(pages + 1, 'B'));
+        chain.data.write(kTablePath, content + new_page(pages, 'A') + new_page(pages + 1, 'B'));
         CHECK(chain.take().stored == 2 * kPageSize);
     }
     SECTION("truncated")
     {
-        chain.data.resize(kPath, 4 * kPageSize);
+        chain.data.resize(kTablePath, 4 * kPageSize);
         CHECK(chain.take().stored == 0);
-        CHECK(chain.file(kPath).size == 4 * kPageSize);
+        CHECK(chain.file(kTablePath).size == 4 * kPageSize);
     }
     SECTION("truncated, and grown in the next backup with pages of zeros")
     {
-        chain.data.resize(kPath, 4 * kPageSize);
+        chain.data.resize(kTablePath, 4 * kPageSize);
         chain.take();
         chain.check_all();
-        chain.data.resize(kPath, pages * kPageSize);
+        chain.data.resize(kTablePath, pages * kPageSize);
         CHECK(chain.take().stored == (pages - 4) * kPageSize);
     }
     SECTION("truncated, and grown in the next backup to what it was")
     {
-        chain.data.resize(kPath, 4 * kPageSize);
+        chain.data.resize(kTablePath, 4 * kPageSize);
         chain.take();
-        chain.data.write(kPath, content);
+        chain.data.write(kTablePath, content);
         // What was cut off does not come back by itself.
         CHECK(chain.take().stored == (pages - 4) * kPageSize);
     }
@@ -129,22 +128,22 @@ TEST_CASE("a file may grow, shrink, and shrink and grow again", "[engine][delta]
     {
         std::string changed = content.substr(0, 4 * kPageSize);
         changed.resize(pages * kPageSize, '\0');
-        chain.data.write(kPath, changed);
+        chain.data.write(kTablePath, changed);
         CHECK(chain.take().stored == (pages - 4) * kPageSize);
     }
     SECTION("made anew")
     {
-        chain.data.remove(kPath);
-        chain.data.write(kPath, make_pages(1000, pages / 2));
+        chain.data.remove(kTablePath);
+        chain.data.write(kTablePath, make_pages(1000, pages / 2));
         CHECK(chain.take().stored == pages / 2 * kPageSize);
-        CHECK(chain.file(kPath).extents.size() == 1);
+        CHECK(chain.file(kTablePath).extents.size() == 1);
     }
     SECTION("gone, and back after a backup without it")
     {
-        chain.data.remove(kPath);
+        chain.data.remove(kTablePath);
         chain.take();
-        CHECK(find_file(chain.last(), kPath) == nullptr);
-        chain.data.write(kPath, content);
+        CHECK(find_file(chain.last(), kTablePath) == nullptr);
+        chain.data.write(kTablePath, content);
         CHECK(chain.take().stored == pages * kPageSize);
     }
     chain.check_all();
@@ -154,22 +153,22 @@ TEST_CASE("a file may become another kind of content", "[engine][delta][bug-10]"
 {
     const std::vector<std::string> contents = {
         "",
-        make_pages(0, kSmall),
-        make_pages(0, kLarge),
+        make_pages(0, kFewPages),
+        make_pages(0, kManyPages),
         std::string(1000, 'x'),
         std::string(kSmallFileSize + 100, 'y'),
     };
     const std::size_t from = GENERATE(as<std::size_t>(), 0, 1, 2, 3, 4);
     const std::size_t to = GENERATE(as<std::size_t>(), 0, 1, 2, 3, 4);
     Chain chain;
-    chain.data.write(kPath, contents[from]);
+    chain.data.write(kTablePath, contents[from]);
     chain.data.write("PG_VERSION", "15\n");
     CAPTURE(from, to);
     for (int round = 0; round < 2; ++round) {
-        chain.data.write(kPath, contents[from]);
+        chain.data.write(kTablePath, contents[from]);
         chain.take();
         chain.check_all();
-        chain.data.write(kPath, contents[to]);
+        chain.data.write(kTablePath, contents[to]);
         chain.take();
         chain.check_all();
     }
@@ -198,15 +197,16 @@ TEST_CASE("a file that shrinks while it is compared keeps what there was", "[eng
     const std::size_t size = GENERATE(as<std::size_t>(), 100, 3U << 20U);
     const std::size_t left = GENERATE(as<std::size_t>(), 0, 99);
     chain.data.write("pg_xact/0000", std::string(size, 'x'));
-    chain.data.write(kPath, make_pages(0, kLarge));
+    chain.data.write(kTablePath, make_pages(0, kManyPages));
     chain.take();
     chain.plan();
     chain.data.resize("pg_xact/0000", left);
-    chain.data.resize(kPath, 7 * kPageSize);
+    chain.data.resize(kTablePath, 7 * kPageSize);
     chain.copy();
     CHECK(chain.read("pg_xact/0000") == std::string(left, 'x'));
     // Replay truncates it again.
-    CHECK((chain.read(kPath) == make_pages(0, 7) + std::string((kLarge - 7) * kPageSize, '\0')));
+    CHECK((chain.read(kTablePath) ==
+           make_pages(0, 7) + std::string((kManyPages - 7) * kPageSize, '\0')));
 }
 
 TEST_CASE("files that vanish while a delta is copied leave nothing behind",
@@ -214,14 +214,14 @@ TEST_CASE("files that vanish while a delta is copied leave nothing behind",
 {
     Chain chain;
     chain.data.write_cluster();
-    chain.data.write(kPath, make_pages(0, kLarge));
-    chain.data.write("base/1/16385", make_pages(0, kSmall));
+    chain.data.write(kTablePath, make_pages(0, kManyPages));
+    chain.data.write("base/1/16385", make_pages(0, kFewPages));
     chain.take();
     chain.plan();
-    chain.data.remove(kPath);
+    chain.data.remove(kTablePath);
     chain.data.remove("base/1/16385");
     chain.copy();
-    CHECK(find_file(chain.last(), kPath) == nullptr);
+    CHECK(find_file(chain.last(), kTablePath) == nullptr);
     CHECK(find_file(chain.last(), "base/1/16385") == nullptr);
     chain.check_all();
 }
@@ -231,38 +231,38 @@ TEST_CASE("a damaged page stays damaged until it is healed", "[engine][delta][bu
     const WarningLog warnings;
     Chain chain;
     chain.options.check_pages = true;
-    const std::size_t pages = GENERATE(as<std::size_t>(), kSmall, kLarge);
+    const std::size_t pages = GENERATE(as<std::size_t>(), kFewPages, kManyPages);
     const std::string whole = make_pages(0, pages);
     std::string damaged = whole;
     damaged[3 * kPageSize + 5000] ^= 1;
-    chain.data.write(kPath, damaged);
+    chain.data.write(kTablePath, damaged);
     chain.take();
-    REQUIRE(chain.file(kPath).bad_pages == std::vector<std::uint32_t>{3});
+    REQUIRE(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
     SECTION("another page changes")
     {
         put_page(damaged, 1, new_page(1, 'A'));
-        chain.data.write(kPath, damaged);
+        chain.data.write(kTablePath, damaged);
         CHECK(chain.take().stored == kPageSize);
-        CHECK(chain.file(kPath).is_damaged);
-        CHECK(chain.file(kPath).bad_pages == std::vector<std::uint32_t>{3});
+        CHECK(chain.file(kTablePath).is_damaged);
+        CHECK(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
     }
     SECTION("nothing is checked")
     {
         chain.options.check_pages = false;
         put_page(damaged, 1, new_page(1, 'A'));
-        chain.data.write(kPath, damaged);
+        chain.data.write(kTablePath, damaged);
         chain.take();
-        CHECK(chain.file(kPath).bad_pages == std::vector<std::uint32_t>{3});
-        chain.data.write(kPath, whole);
+        CHECK(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
+        chain.data.write(kTablePath, whole);
         chain.take();
-        CHECK_FALSE(chain.file(kPath).is_damaged);
+        CHECK_FALSE(chain.file(kTablePath).is_damaged);
     }
     SECTION("nothing is read")
     {
         chain.rules.trust_times = true;
         chain.rules.prior_copy_time = now_nanoseconds() + 10'000'000'000;
         CHECK(chain.take().read == 0);
-        CHECK(chain.file(kPath).bad_pages == std::vector<std::uint32_t>{3});
+        CHECK(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
     }
     SECTION("WAL names other pages only")
     {
@@ -270,15 +270,15 @@ TEST_CASE("a damaged page stays damaged until it is healed", "[engine][delta][bu
         changes.merge({1663, 1, 16384, postgres::Fork::main}, {postgres::kNoLimitBlock, {1}});
         chain.options.changes = &changes;
         put_page(damaged, 1, new_page(1, 'A'));
-        chain.data.write(kPath, damaged);
+        chain.data.write(kTablePath, damaged);
         chain.take();
-        CHECK(chain.file(kPath).bad_pages == std::vector<std::uint32_t>{3});
+        CHECK(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
     }
     SECTION("it is written again")
     {
-        chain.data.write(kPath, whole);
+        chain.data.write(kTablePath, whole);
         CHECK(chain.take().stored == kPageSize);
-        CHECK_FALSE(chain.file(kPath).is_damaged);
+        CHECK_FALSE(chain.file(kTablePath).is_damaged);
     }
     chain.check_all();
 }

@@ -23,7 +23,7 @@ std::string make_text(std::size_t size)
     return text;
 }
 
-constexpr std::size_t kLarge = kSmallFileSize + 5 * kPageSize;
+constexpr std::size_t kLargeFileSize = kSmallFileSize + 5 * kPageSize;
 
 } // namespace
 
@@ -39,8 +39,8 @@ TEST_CASE("a copy holds every file as it was", "[engine][copy][bug-1][bug-10][bu
         {"base/1/2601", make_text(100)},
         {"base/1/2602", make_text(kPageSize + 1)},
         {"base/1/2603", make_pages(0, 31)},
-        {"base/1/2604", make_pages(0, kLarge / kPageSize)},
-        {"base/1/2605", make_text(kLarge + 1)},
+        {"base/1/2604", make_pages(0, kLargeFileSize / kPageSize)},
+        {"base/1/2605", make_text(kLargeFileSize + 1)},
         {"base/1/\xff =[#]", "x"},
         {"pg_xact/0000", make_text((2U << 20U) + 17)},
         {"pg_xact/0001", make_text(1U << 20U)},
@@ -132,9 +132,9 @@ TEST_CASE("files that vanish before they are copied are left out and shift nothi
     run.options.workers = GENERATE(as<std::size_t>(), 1, 4);
     run.data.write_cluster();
     run.data.write("base/1/20000", make_pages(0, 3));
-    run.data.write("base/1/20001", make_pages(0, kLarge / kPageSize));
+    run.data.write("base/1/20001", make_pages(0, kLargeFileSize / kPageSize));
     run.data.write("base/1/20002", make_text(100));
-    run.data.write("base/1/20003", make_text(kLarge + 1));
+    run.data.write("base/1/20003", make_text(kLargeFileSize + 1));
     run.data.write("base/1/20004", make_pages(7, 4));
     run.plan();
     for (const char* name : {"20000", "20001", "20002", "20003"}) {
@@ -160,7 +160,7 @@ TEST_CASE("a relation that shrinks is filled up with zero pages", "[engine][copy
 {
     CopyRun run;
     run.options.check_pages = true;
-    const std::size_t pages = GENERATE(as<std::size_t>(), 10, kLarge / kPageSize, 300);
+    const std::size_t pages = GENERATE(as<std::size_t>(), 10, kLargeFileSize / kPageSize, 300);
     const std::size_t left = GENERATE(as<std::size_t>(), 0, 1, 7);
     const std::size_t torn = GENERATE(as<std::size_t>(), 0, 100);
     const std::string content = make_pages(0, pages);
@@ -178,7 +178,7 @@ TEST_CASE("a relation that shrinks is filled up with zero pages", "[engine][copy
 TEST_CASE("another file that shrinks keeps what there was", "[engine][copy][bug-4]")
 {
     CopyRun run;
-    const std::size_t size = GENERATE(as<std::size_t>(), 100, kLarge + 1, 3U << 20U);
+    const std::size_t size = GENERATE(as<std::size_t>(), 100, kLargeFileSize + 1, 3U << 20U);
     const std::size_t left = GENERATE(as<std::size_t>(), 0, 1, 99);
     const std::string content = make_text(size);
     run.data.write("pg_xact/0000", content);
@@ -200,9 +200,9 @@ TEST_CASE("a file that grows is read up to the size that was planned", "[engine]
     CopyRun run;
     const std::vector<std::pair<std::string, std::string>> files = {
         {"base/1/16384", make_pages(0, 3)},
-        {"base/1/16385", make_pages(0, kLarge / kPageSize)},
+        {"base/1/16385", make_pages(0, kLargeFileSize / kPageSize)},
         {"pg_xact/0000", make_text(100)},
-        {"pg_xact/0001", make_text(kLarge + 1)},
+        {"pg_xact/0001", make_text(kLargeFileSize + 1)},
     };
     for (const auto& [path, content] : files) {
         run.data.write(path, content);

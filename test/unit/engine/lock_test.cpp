@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Fixture {
+struct LockFixture {
     engine::LockRequest request(std::vector<LockType> types = {LockType::backup},
                                 std::vector<unsigned> keys = {1}) const
     {
@@ -96,7 +96,7 @@ private:
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "a lock file names the process and goes away with the lock", "[lock]")
+TEST_CASE_METHOD(LockFixture, "a lock file names the process and goes away with the lock", "[lock]")
 {
     const std::string name = "demo-backup-1.lock";
     {
@@ -114,7 +114,7 @@ TEST_CASE_METHOD(Fixture, "a lock file names the process and goes away with the 
     CHECK(fs::is_empty(path));
 }
 
-TEST_CASE_METHOD(Fixture, "a lock is taken for each type and each repository", "[lock]")
+TEST_CASE_METHOD(LockFixture, "a lock is taken for each type and each repository", "[lock]")
 {
     const LocalLock lock(request({LockType::archive, LockType::restore}, {3, 1, 3}));
 
@@ -128,7 +128,7 @@ TEST_CASE_METHOD(Fixture, "a lock is taken for each type and each repository", "
     CHECK(body("demo-archive-1.lock") == body("demo-restore-3.lock"));
 }
 
-TEST_CASE_METHOD(Fixture, "a held lock is an error that names the file", "[lock][bug-46]")
+TEST_CASE_METHOD(LockFixture, "a held lock is an error that names the file", "[lock][bug-46]")
 {
     const Holder holder(request({LockType::backup}, {2}));
 
@@ -144,7 +144,7 @@ TEST_CASE_METHOD(Fixture, "a held lock is an error that names the file", "[lock]
     CHECK_NOTHROW(LocalLock(request({LockType::archive}, {2})));
 }
 
-TEST_CASE_METHOD(Fixture, "an error that is not a held lock says what it is", "[lock][bug-46]")
+TEST_CASE_METHOD(LockFixture, "an error that is not a held lock says what it is", "[lock][bug-46]")
 {
     fs::create_directories(directory.path() + "/a");
     std::ofstream(path) << "a file where the directory should be";
@@ -152,7 +152,7 @@ TEST_CASE_METHOD(Fixture, "an error that is not a held lock says what it is", "[
     CHECK_THROWS_MATCHES(LocalLock(request()), Error, !HasCode(ErrorCode::lock_acquire));
 }
 
-TEST_CASE_METHOD(Fixture, "a lock file is not opened through a link", "[lock][bug-52]")
+TEST_CASE_METHOD(LockFixture, "a lock file is not opened through a link", "[lock][bug-52]")
 {
     fs::create_directories(path);
     std::ofstream(directory / "victim") << "kept";
@@ -162,7 +162,7 @@ TEST_CASE_METHOD(Fixture, "a lock file is not opened through a link", "[lock][bu
     CHECK(read_text_file(directory / "victim") == "kept");
 }
 
-TEST_CASE_METHOD(Fixture, "what a killed process left behind is no lock", "[lock][bug-46]")
+TEST_CASE_METHOD(LockFixture, "what a killed process left behind is no lock", "[lock][bug-46]")
 {
     Holder holder(request());
     CHECK(status()->pid == holder.pid());
@@ -175,7 +175,7 @@ TEST_CASE_METHOD(Fixture, "what a killed process left behind is no lock", "[lock
     CHECK(body("demo-backup-1.lock")["pid"] == ::getpid());
 }
 
-TEST_CASE_METHOD(Fixture, "progress is told in hundredths of a percent", "[lock]")
+TEST_CASE_METHOD(LockFixture, "progress is told in hundredths of a percent", "[lock]")
 {
     LocalLock lock(request());
     CHECK(status()->pid == ::getpid());
@@ -192,7 +192,7 @@ TEST_CASE_METHOD(Fixture, "progress is told in hundredths of a percent", "[lock]
     CHECK(status()->size_done == 1'234'000);
 }
 
-TEST_CASE_METHOD(Fixture, "progress is written when it moved by more than a tenth", "[lock]")
+TEST_CASE_METHOD(LockFixture, "progress is written when it moved by more than a tenth", "[lock]")
 {
     LocalLock lock(request());
     lock.update_progress(10'000, 100);
@@ -208,7 +208,7 @@ TEST_CASE_METHOD(Fixture, "progress is written when it moved by more than a tent
     CHECK(status()->percent_hundredths == 10'000);
 }
 
-TEST_CASE_METHOD(Fixture, "only one of many gets a lock that comes and goes", "[lock][bug-46]")
+TEST_CASE_METHOD(LockFixture, "only one of many gets a lock that comes and goes", "[lock][bug-46]")
 {
     std::atomic<int> holders = 0;
     std::atomic<int> wrong = 0;
@@ -239,7 +239,7 @@ TEST_CASE_METHOD(Fixture, "only one of many gets a lock that comes and goes", "[
     CHECK(fs::is_empty(path));
 }
 
-TEST_CASE_METHOD(Fixture, "a lock file with nonsense is held all the same", "[lock][bug-54]")
+TEST_CASE_METHOD(LockFixture, "a lock file with nonsense is held all the same", "[lock][bug-54]")
 {
     const auto text = GENERATE(as<std::string>{},
                                "",
@@ -255,7 +255,7 @@ TEST_CASE_METHOD(Fixture, "a lock file with nonsense is held all the same", "[lo
     CHECK_FALSE(status()->size);
 }
 
-TEST_CASE_METHOD(Fixture, "a stop file stops its stanza, and one for all stops all", "[lock]")
+TEST_CASE_METHOD(LockFixture, "a stop file stops its stanza, and one for all stops all", "[lock]")
 {
     CHECK_NOTHROW(engine::check_stop_file(path, "demo"));
     CHECK_FALSE(engine::remove_stop_file(path, "demo"));
@@ -275,7 +275,9 @@ TEST_CASE_METHOD(Fixture, "a stop file stops its stanza, and one for all stops a
     CHECK_NOTHROW(engine::check_stop_file(path, "demo"));
 }
 
-TEST_CASE_METHOD(Fixture, "holders of a stanza's locks are terminated, others are not", "[lock]")
+TEST_CASE_METHOD(LockFixture,
+                 "holders of a stanza's locks are terminated, others are not",
+                 "[lock]")
 {
     Holder mine(request({LockType::backup, LockType::archive}, {1, 2}));
     auto other_request = request();
@@ -325,7 +327,9 @@ TEST_CASE("a stanza that is no file name is refused", "[lock][bug-52]")
                          HasCode(ErrorCode::parameter_invalid));
 }
 
-TEST_CASE_METHOD(Fixture, "a lock that another process holds is waited for", "[lock][lock-wait]")
+TEST_CASE_METHOD(LockFixture,
+                 "a lock that another process holds is waited for",
+                 "[lock][lock-wait]")
 {
     auto holder = std::make_unique<Holder>(request());
     auto waiting = request({LockType::archive, LockType::backup});
@@ -346,7 +350,7 @@ TEST_CASE_METHOD(Fixture, "a lock that another process holds is waited for", "[l
     CHECK(has_lock);
 }
 
-TEST_CASE_METHOD(Fixture, "the wait for a lock has an end", "[lock][lock-wait]")
+TEST_CASE_METHOD(LockFixture, "the wait for a lock has an end", "[lock][lock-wait]")
 {
     const Holder holder(request());
     auto waiting = request();
@@ -360,7 +364,7 @@ TEST_CASE_METHOD(Fixture, "the wait for a lock has an end", "[lock][lock-wait]")
     CHECK(waited < std::chrono::seconds(10));
 }
 
-TEST_CASE_METHOD(Fixture, "a signal ends the wait for a lock", "[lock][lock-wait]")
+TEST_CASE_METHOD(LockFixture, "a signal ends the wait for a lock", "[lock][lock-wait]")
 {
     const Holder holder(request());
     auto waiting = request();

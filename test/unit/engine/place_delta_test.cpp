@@ -17,11 +17,11 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr auto kSmall = "base/5/16385";
-constexpr auto kLarge = "base/5/16384";
-constexpr auto kHoles = "base/5/16386";
-constexpr auto kWhole = "pg_xact/0000";
-constexpr auto kEmpty = "base/5/16387";
+constexpr auto kSmallPath = "base/5/16385";
+constexpr auto kLargePath = "base/5/16384";
+constexpr auto kHolesPath = "base/5/16386";
+constexpr auto kWholePath = "pg_xact/0000";
+constexpr auto kEmptyPath = "base/5/16387";
 constexpr std::size_t kLargeSize = 20 * kMebibyte;
 
 // A backup that lies in its place already, for a test to damage.
@@ -29,11 +29,12 @@ struct Placed : Placing {
     Placed()
     {
         reuse = Reuse::contents;
-        add(kSmall, random_text(40 * kPage, 1));
-        add(kLarge, random_text(kLargeSize, 2));
-        add(kHoles, random_text(kPage, 3) + std::string(200 * kPage, '\0') + random_text(kPage, 4));
-        add(kWhole, random_text(300000, 5));
-        add(kEmpty, "");
+        add(kSmallPath, random_text(40 * kPage, 1));
+        add(kLargePath, random_text(kLargeSize, 2));
+        add(kHolesPath,
+            random_text(kPage, 3) + std::string(200 * kPage, '\0') + random_text(kPage, 4));
+        add(kWholePath, random_text(300000, 5));
+        add(kEmptyPath, "");
         store_files();
         manifest.header.copy_time = kTime + 10'000000000;
         for (auto& each : manifest.files) {
@@ -109,28 +110,28 @@ TEST_CASE_METHOD(Placed, "a delta mends what differs and fetches no more", "[pla
     };
     constexpr std::size_t kTail = std::size_t{500} * kPage;
     const auto row = GENERATE(values<Row>({
-        {kSmall, 40 * kPage, {0}, kPage},
-        {kSmall, 40 * kPage, {39 * kPage + 8191, 3}, 2 * kPage},
-        {kSmall, 40 * kPage, {5 * kPage, 6 * kPage, 7 * kPage}, 3 * kPage},
-        {kSmall, 50 * kPage, {}, 0},
-        {kSmall, 40 * kPage + 1, {kPage}, kPage},
-        {kSmall, 30 * kPage, {}, 10 * kPage},
-        {kSmall, 30 * kPage - 1, {}, 11 * kPage},
-        {kSmall, 0, {}, 40 * kPage},
-        {kLarge, kLargeSize, {16 * kMebibyte - 1, 16 * kMebibyte}, 2 * kPage},
-        {kLarge, kLargeSize, {256 * 1024 - 1, 256 * 1024}, 2 * kPage},
-        {kLarge, kLargeSize, {kLargeSize - 1}, kPage},
-        {kLarge, kLargeSize - kTail, {17}, kTail + kPage},
-        {kLarge, kLargeSize - kTail - 100, {}, kTail + kPage},
-        {kLarge, kLargeSize + 3 * kMebibyte + 5, {}, 0},
-        {kLarge, kMebibyte, {}, kLargeSize - kMebibyte},
-        {kLarge, 0, {}, kLargeSize},
-        {kHoles, 202 * kPage, {100 * kPage}, kPage},
-        {kHoles, 3 * kPage, {}, 199 * kPage},
-        {kWhole, 300000, {299999}, 300000},
-        {kWhole, 299999, {}, 300000},
-        {kWhole, 300001, {}, 300000},
-        {kEmpty, 1, {}, 0},
+        {kSmallPath, 40 * kPage, {0}, kPage},
+        {kSmallPath, 40 * kPage, {39 * kPage + 8191, 3}, 2 * kPage},
+        {kSmallPath, 40 * kPage, {5 * kPage, 6 * kPage, 7 * kPage}, 3 * kPage},
+        {kSmallPath, 50 * kPage, {}, 0},
+        {kSmallPath, 40 * kPage + 1, {kPage}, kPage},
+        {kSmallPath, 30 * kPage, {}, 10 * kPage},
+        {kSmallPath, 30 * kPage - 1, {}, 11 * kPage},
+        {kSmallPath, 0, {}, 40 * kPage},
+        {kLargePath, kLargeSize, {16 * kMebibyte - 1, 16 * kMebibyte}, 2 * kPage},
+        {kLargePath, kLargeSize, {256 * 1024 - 1, 256 * 1024}, 2 * kPage},
+        {kLargePath, kLargeSize, {kLargeSize - 1}, kPage},
+        {kLargePath, kLargeSize - kTail, {17}, kTail + kPage},
+        {kLargePath, kLargeSize - kTail - 100, {}, kTail + kPage},
+        {kLargePath, kLargeSize + 3 * kMebibyte + 5, {}, 0},
+        {kLargePath, kMebibyte, {}, kLargeSize - kMebibyte},
+        {kLargePath, 0, {}, kLargeSize},
+        {kHolesPath, 202 * kPage, {100 * kPage}, kPage},
+        {kHolesPath, 3 * kPage, {}, 199 * kPage},
+        {kWholePath, 300000, {299999}, 300000},
+        {kWholePath, 299999, {}, 300000},
+        {kWholePath, 300001, {}, 300000},
+        {kEmptyPath, 1, {}, 0},
     }));
     CAPTURE(row.path, row.size, row.flipped);
     std::string found = placed(row.path);
@@ -148,7 +149,7 @@ TEST_CASE_METHOD(Placed, "a delta mends what differs and fetches no more", "[pla
 
 TEST_CASE_METHOD(Placed, "a delta makes what is missing", "[place][delta]")
 {
-    const std::string path = GENERATE(kSmall, kLarge, kHoles, kWhole, kEmpty);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kHolesPath, kWholePath, kEmptyPath);
     CAPTURE(path);
     fs::remove(target / path);
     const PlaceReport report = place();
@@ -158,16 +159,16 @@ TEST_CASE_METHOD(Placed, "a delta makes what is missing", "[place][delta]")
 
 TEST_CASE_METHOD(Placed, "holes are as good as zeros", "[place][delta]")
 {
-    fs::remove(target / kHoles);
-    test::write_text_file(target / kHoles, random_text(kPage, 3));
-    fs::resize_file(target / kHoles, 202 * kPage);
+    fs::remove(target / kHolesPath);
+    test::write_text_file(target / kHolesPath, random_text(kPage, 3));
+    fs::resize_file(target / kHolesPath, 202 * kPage);
     CHECK(place().bytes_fetched == kPage);
     check_all();
 }
 
 TEST_CASE_METHOD(Placed, "mode and time of what is kept are set", "[place][delta]")
 {
-    const std::string path = GENERATE(kSmall, kLarge, kWhole, kEmpty);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kWholePath, kEmptyPath);
     const auto mode = GENERATE(0000U, 0200U, 0444U, 0666U);
     CAPTURE(path, mode);
     fs::permissions(target / path, fs::perms(mode));
@@ -180,7 +181,7 @@ TEST_CASE_METHOD(Placed,
                  "a file with a second name is replaced, so that the other keeps its contents",
                  "[place][delta][bug-52]")
 {
-    const std::string path = GENERATE(kSmall, kLarge, kWhole, kEmpty);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kWholePath, kEmptyPath);
     CAPTURE(path);
     overwrite(path, 0, "precious");
     const std::string before = placed(path);
@@ -192,7 +193,7 @@ TEST_CASE_METHOD(Placed,
 
 TEST_CASE_METHOD(Placed, "a link in the place of a file is not written through", "[place][bug-52]")
 {
-    const std::string path = GENERATE(kSmall, kLarge, kWhole, kEmpty);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kWholePath, kEmptyPath);
     CAPTURE(path);
     test::write_text_file(target / "elsewhere", "precious");
     fs::remove(target / path);
@@ -203,7 +204,7 @@ TEST_CASE_METHOD(Placed, "a link in the place of a file is not written through",
 
 TEST_CASE_METHOD(Placed, "size and time are trusted when asked for", "[place][delta][bug-9]")
 {
-    const std::string path = GENERATE(kSmall, kLarge, kWhole);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kWholePath);
     CAPTURE(path);
     overwrite(path, 100, "unseen");
     set_time(path, kTime);
@@ -233,7 +234,7 @@ TEST_CASE_METHOD(Placed,
         {Reuse::times, kTime, kTime - 5'000000000},
         {Reuse::times, kTime, 0},
     }));
-    const std::string path = GENERATE(kSmall, kLarge, kWhole);
+    const std::string path = GENERATE(kSmallPath, kLargePath, kWholePath);
     CAPTURE(path, row.time - kTime, row.copy_time - kTime);
     overwrite(path, 100, "unseen");
     set_time(path, row.time);
@@ -246,8 +247,8 @@ TEST_CASE_METHOD(Placed,
 TEST_CASE_METHOD(Placed, "mode is set on what is trusted", "[place][delta]")
 {
     reuse = Reuse::times;
-    fs::permissions(target / kLarge, fs::perms(0400));
-    fs::permissions(target / kSmall, fs::perms(0640));
+    fs::permissions(target / kLargePath, fs::perms(0400));
+    fs::permissions(target / kSmallPath, fs::perms(0640));
     place();
     check_all();
 }
@@ -258,11 +259,11 @@ TEST_CASE_METHOD(Placed, "databases come and go between deltas", "[place][delta]
     layout_options.db_exclude = {"shop"};
     reuse = GENERATE(Reuse::contents, Reuse::times);
     place();
-    CHECK((placed(kLarge) == std::string(kLargeSize, '\0')));
-    CHECK((placed(kSmall) == std::string(40 * kPage, '\0')));
-    CHECK(status_of(target / kLarge).st_blocks * 512 < 1 << 20);
-    CHECK(status_of(target / kLarge).st_mtim.tv_sec != kTime / 1'000000000);
-    check_same(kWhole);
+    CHECK((placed(kLargePath) == std::string(kLargeSize, '\0')));
+    CHECK((placed(kSmallPath) == std::string(40 * kPage, '\0')));
+    CHECK(status_of(target / kLargePath).st_blocks * 512 < 1 << 20);
+    CHECK(status_of(target / kLargePath).st_mtim.tv_sec != kTime / 1'000000000);
+    check_same(kWholePath);
 
     layout_options.db_exclude = {};
     place();
@@ -277,10 +278,10 @@ TEST_CASE_METHOD(Placed, "an owner that is right is left alone", "[place][delta]
     options.owner = [](std::uint16_t, std::uint16_t) {
         return std::pair<std::uint32_t, std::uint32_t>(::geteuid(), ::getegid());
     };
-    const auto before = status_of(target / kSmall).st_ctim;
+    const auto before = status_of(target / kSmallPath).st_ctim;
     Progress progress(total(), {});
     place_files(options, *repository, manifest, layout(), {}, progress);
-    const auto after = status_of(target / kSmall).st_ctim;
+    const auto after = status_of(target / kSmallPath).st_ctim;
     CHECK(after.tv_sec == before.tv_sec);
     CHECK(after.tv_nsec == before.tv_nsec);
 }
@@ -290,7 +291,7 @@ TEST_CASE_METHOD(Placed,
                  "[place][delta][bug-58]")
 {
     const std::string path = repository::pack_path(test::kRestoreStanza, manifest.header.label, 0);
-    const std::string text = placed(kLarge);
+    const std::string text = placed(kLargePath);
     Buffer pack = read_object(path);
     const auto at = as_text(pack).find(std::string_view(text).substr(4 * kMebibyte, 64));
     REQUIRE(at != std::string_view::npos);
@@ -298,7 +299,7 @@ TEST_CASE_METHOD(Placed,
     replace_object(path, pack);
     CHECK(place().bytes_fetched == 0);
 
-    overwrite(kLarge, 4 * kMebibyte, "x");
+    overwrite(kLargePath, 4 * kMebibyte, "x");
     CHECK_THROWS_MATCHES(place(), Error, HasCode(ErrorCode::checksum));
-    CHECK_THROWS_WITH(place(), Catch::Contains(kLarge));
+    CHECK_THROWS_WITH(place(), Catch::Contains(kLargePath));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/temporary_directory.hpp"
 #include "unit/engine/restore_fixture.hpp"
+#include "unit/repository/fixture.hpp"
 
 #include "pgstrata/engine/backup_plan.hpp"
 #include "pgstrata/repository/repository.hpp"
@@ -21,7 +22,6 @@ using repository::ManifestFile;
 namespace {
 
 constexpr std::uint32_t kFiles = 1000000;
-constexpr auto kStanza = "demo";
 constexpr UnixNanoseconds kTime = 1'795'226'400'123'456'789;
 
 // As a scan of a data directory leaves it.

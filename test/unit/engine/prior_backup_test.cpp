@@ -12,9 +12,9 @@ using repository::BackupType;
 namespace {
 
 constexpr repository::ArchiveId kHere{15, 2};
-constexpr auto kFull = "20261101-000000F";
-constexpr auto kDiff = "20261101-000000F_20261102-000000D";
-constexpr auto kIncr = "20261101-000000F_20261103-000000I";
+constexpr auto kPriorFull = "20261101-000000F";
+constexpr auto kPriorDiff = "20261101-000000F_20261102-000000D";
+constexpr auto kPriorIncr = "20261101-000000F_20261103-000000I";
 
 BackupSummary make_summary(const std::string& label, std::vector<std::string> references = {})
 {
@@ -28,7 +28,9 @@ BackupSummary make_summary(const std::string& label, std::vector<std::string> re
 
 std::vector<BackupSummary> make_chain()
 {
-    return {make_summary(kFull), make_summary(kDiff, {kFull}), make_summary(kIncr, {kFull, kDiff})};
+    return {make_summary(kPriorFull),
+            make_summary(kPriorDiff, {kPriorFull}),
+            make_summary(kPriorIncr, {kPriorFull, kPriorDiff})};
 }
 
 } // namespace
@@ -36,8 +38,8 @@ std::vector<BackupSummary> make_chain()
 TEST_CASE("a diff builds on the last full, an incr on the last of any type", "[engine][prior]")
 {
     const auto [wanted, label] = GENERATE(table<BackupType, std::string>({
-        {BackupType::diff, kFull},
-        {BackupType::incr, kIncr},
+        {BackupType::diff, kPriorFull},
+        {BackupType::incr, kPriorIncr},
     }));
     const auto backups = make_chain();
     const PriorChoice choice = choose_prior(backups, wanted, kHere);
@@ -96,7 +98,7 @@ TEST_CASE("a backup that lacks what it refers to is not built on", "[engine][pri
     const PriorChoice choice = choose_prior(backups, BackupType::incr, kHere);
     CHECK(choice.prior == nullptr);
     CHECK(choice.type == BackupType::full);
-    CHECK_THAT(choice.reason, Catch::Contains(kIncr) && Catch::Contains(kDiff));
+    CHECK_THAT(choice.reason, Catch::Contains(kPriorIncr) && Catch::Contains(kPriorDiff));
     CHECK(choose_prior(backups, BackupType::diff, kHere).prior == &backups[0]);
 }
 

@@ -24,8 +24,8 @@ namespace {
 
 // A data directory with a tablespace, a linked pg_wal and a linked postgresql.conf, as the manifest
 // has them.
-struct Fixture {
-    Fixture()
+struct CleanFixture {
+    CleanFixture()
     {
         made.manifest.databases = {{16384, "shop", false}};
         for (const char* const path : {"base", "base/5", "base/16384", "global", "pg_tblspc"}) {
@@ -87,13 +87,13 @@ struct Fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "what the manifest has stays where it is", "[restore_clean]")
+TEST_CASE_METHOD(CleanFixture, "what the manifest has stays where it is", "[restore_clean]")
 {
     clean();
     check_clean();
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(CleanFixture,
                  "what the manifest does not have is removed, in all roots",
                  "[restore_clean][bug-35]")
 {
@@ -108,14 +108,16 @@ TEST_CASE_METHOD(Fixture,
     check_clean();
 }
 
-TEST_CASE_METHOD(Fixture, "other versions' directories of a tablespace stay", "[restore_clean]")
+TEST_CASE_METHOD(CleanFixture,
+                 "other versions' directories of a tablespace stay",
+                 "[restore_clean]")
 {
     write_text_file(base / "ts/PG_14_202107181/5/16384", "another's");
     clean();
     CHECK(fs::exists(base / "ts/PG_14_202107181/5/16384"));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(CleanFixture,
                  "links that are too much are removed and not followed",
                  "[restore_clean][bug-52]")
 {
@@ -125,7 +127,7 @@ TEST_CASE_METHOD(Fixture,
     check_clean();
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(CleanFixture,
                  "links in the place of something else are removed and not followed",
                  "[restore_clean][bug-52]")
 {
@@ -144,7 +146,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(fs::exists(data + "/PG_VERSION"));
 }
 
-TEST_CASE_METHOD(Fixture, "entries of another kind are removed", "[restore_clean]")
+TEST_CASE_METHOD(CleanFixture, "entries of another kind are removed", "[restore_clean]")
 {
     const std::string place =
         GENERATE("base/5/112", "PG_VERSION", "base", "pg_wal", "postgresql.conf");
@@ -166,7 +168,9 @@ TEST_CASE_METHOD(Fixture, "entries of another kind are removed", "[restore_clean
     CHECK(fs::exists(base / "etc/demo.conf"));
 }
 
-TEST_CASE_METHOD(Fixture, "directories that cannot be written are cleaned too", "[restore_clean]")
+TEST_CASE_METHOD(CleanFixture,
+                 "directories that cannot be written are cleaned too",
+                 "[restore_clean]")
 {
     write_text_file(data + "/base/5/113", "x");
     write_text_file(data + "/base/6/1", "x");
@@ -176,7 +180,7 @@ TEST_CASE_METHOD(Fixture, "directories that cannot be written are cleaned too", 
     check_clean();
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(CleanFixture,
                  "the PG_VERSION of a database that is left out goes",
                  "[restore_clean][bug-38]")
 {
@@ -185,7 +189,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(names_below(data + "/base/16384") == "112");
 }
 
-TEST_CASE_METHOD(Fixture, "named files at the top and the marker stay", "[restore_clean]")
+TEST_CASE_METHOD(CleanFixture, "named files at the top and the marker stay", "[restore_clean]")
 {
     for (const char* const path : {"standby.signal", "base/standby.signal", "backup.manifest"}) {
         write_text_file(data + "/" + path, "x");
@@ -196,7 +200,7 @@ TEST_CASE_METHOD(Fixture, "named files at the top and the marker stay", "[restor
     CHECK(names_below(data + "/base") == "16384 5");
 }
 
-TEST_CASE_METHOD(Fixture, "cleaning ends at a signal", "[restore_clean][bug-57]")
+TEST_CASE_METHOD(CleanFixture, "cleaning ends at a signal", "[restore_clean][bug-57]")
 {
     set_pending_signal(SIGTERM);
     CHECK_THROWS_MATCHES(clean(), Error, HasCode(ErrorCode::terminated));
@@ -205,7 +209,7 @@ TEST_CASE_METHOD(Fixture, "cleaning ends at a signal", "[restore_clean][bug-57]"
     check_clean();
 }
 
-TEST_CASE_METHOD(Fixture, "pg_control is removed alone", "[restore_clean][bug-37]")
+TEST_CASE_METHOD(CleanFixture, "pg_control is removed alone", "[restore_clean][bug-37]")
 {
     remove_control_files(RestoreLayout(options, made.manifest));
     CHECK(names_below(data + "/global").empty());

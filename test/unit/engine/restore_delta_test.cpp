@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/file_mode.hpp"
 #include "support/matchers.hpp"
 #include "unit/engine/restorable.hpp"
 
@@ -15,6 +16,7 @@
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::HasCode;
+using pgstrata::test::mode_of;
 using pgstrata::test::Restorable;
 using pgstrata::test::snapshot;
 using pgstrata::test::WarningLog;
@@ -66,13 +68,6 @@ struct Restored : Restorable {
 
     std::map<std::string, std::string> expected;
 };
-
-unsigned mode_of(const std::string& path)
-{
-    struct stat status {};
-    REQUIRE(::lstat(path.c_str(), &status) == 0);
-    return status.st_mode & 07777U;
-}
 
 } // namespace
 

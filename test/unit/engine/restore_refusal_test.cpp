@@ -16,8 +16,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // What is refused must be refused before anything is touched, even with force.
-struct Refused : Restorable {
-    Refused() { options.is_forced = true; }
+struct RefusedRestore : Restorable {
+    RefusedRestore() { options.is_forced = true; }
 
     void check_refused(ErrorCode code)
     {
@@ -50,14 +50,14 @@ struct Refused : Restorable {
 
 } // namespace
 
-TEST_CASE_METHOD(Refused, "a running server is refused", "[restore][bug-35]")
+TEST_CASE_METHOD(RefusedRestore, "a running server is refused", "[restore][bug-35]")
 {
     store_all();
     test::write_text_file(target + "/postmaster.pid", "1");
     check_refused(ErrorCode::pg_running);
 }
 
-TEST_CASE_METHOD(Refused,
+TEST_CASE_METHOD(RefusedRestore,
                  "a backup whose packs are not all there is refused",
                  "[restore][bug-37][bug-47]")
 {
@@ -77,7 +77,9 @@ TEST_CASE_METHOD(Refused,
     check_refused(ErrorCode::file_missing);
 }
 
-TEST_CASE_METHOD(Refused, "without a fitting backup the restore is refused", "[restore][bug-40]")
+TEST_CASE_METHOD(RefusedRestore,
+                 "without a fitting backup the restore is refused",
+                 "[restore][bug-40]")
 {
     store_all();
     SECTION("none of the label")
@@ -101,7 +103,7 @@ TEST_CASE_METHOD(Refused, "without a fitting backup the restore is refused", "[r
     check_refused(ErrorCode::backup_set_invalid);
 }
 
-TEST_CASE_METHOD(Refused,
+TEST_CASE_METHOD(RefusedRestore,
                  "a backup named by its label must fit the target too",
                  "[restore][bug-21][bug-40]")
 {
@@ -121,7 +123,7 @@ TEST_CASE_METHOD(Refused,
     }
 }
 
-TEST_CASE_METHOD(Refused,
+TEST_CASE_METHOD(RefusedRestore,
                  "targets that the archive does not reach are refused",
                  "[restore][bug-40]")
 {
@@ -145,7 +147,7 @@ TEST_CASE_METHOD(Refused,
     check_refused(ErrorCode::backup_set_invalid);
 }
 
-TEST_CASE_METHOD(Refused, "a backup without its WAL is refused", "[restore][bug-20]")
+TEST_CASE_METHOD(RefusedRestore, "a backup without its WAL is refused", "[restore][bug-20]")
 {
     store_all();
     remove_objects("archive/demo/15-1/0000000100000000");
@@ -165,7 +167,7 @@ TEST_CASE_METHOD(Refused, "a backup without its WAL is refused", "[restore][bug-
     }
 }
 
-TEST_CASE_METHOD(Refused, "a damaged backup is refused", "[restore][bug-47][bug-58]")
+TEST_CASE_METHOD(RefusedRestore, "a damaged backup is refused", "[restore][bug-47][bug-58]")
 {
     store_all();
     const std::string& label = manifest.header.label;
@@ -192,7 +194,7 @@ TEST_CASE_METHOD(Refused, "a damaged backup is refused", "[restore][bug-47][bug-
     }
 }
 
-TEST_CASE_METHOD(Refused, "a backup without a pg_control is refused", "[restore][bug-37]")
+TEST_CASE_METHOD(RefusedRestore, "a backup without a pg_control is refused", "[restore][bug-37]")
 {
     store_files();
     std::erase_if(manifest.files,
@@ -202,7 +204,9 @@ TEST_CASE_METHOD(Refused, "a backup without a pg_control is refused", "[restore]
     check_refused(ErrorCode::file_missing);
 }
 
-TEST_CASE_METHOD(Refused, "a pg_control that no server wrote is refused", "[restore][bug-54]")
+TEST_CASE_METHOD(RefusedRestore,
+                 "a pg_control that no server wrote is refused",
+                 "[restore][bug-54]")
 {
     store_files();
     // The bytes of another file, with the digest to match.
@@ -216,7 +220,7 @@ TEST_CASE_METHOD(Refused, "a pg_control that no server wrote is refused", "[rest
     check_refused(ErrorCode::checksum);
 }
 
-TEST_CASE_METHOD(Refused, "a manifest without directories is refused", "[restore][bug-54]")
+TEST_CASE_METHOD(RefusedRestore, "a manifest without directories is refused", "[restore][bug-54]")
 {
     store_files();
     manifest.directories.clear();
@@ -225,7 +229,7 @@ TEST_CASE_METHOD(Refused, "a manifest without directories is refused", "[restore
     check_refused(ErrorCode::format);
 }
 
-TEST_CASE_METHOD(Refused,
+TEST_CASE_METHOD(RefusedRestore,
                  "a backup of a cluster generation whose identity is lost is refused",
                  "[restore][bug-47]")
 {
@@ -248,7 +252,7 @@ TEST_CASE_METHOD(Refused,
     }
 }
 
-TEST_CASE_METHOD(Refused, "options that do not fit are refused", "[restore][bug-39]")
+TEST_CASE_METHOD(RefusedRestore, "options that do not fit are refused", "[restore][bug-39]")
 {
     store_all();
     SECTION("a recovery option that servers no longer know")
@@ -273,14 +277,14 @@ TEST_CASE_METHOD(Refused, "options that do not fit are refused", "[restore][bug-
     }
 }
 
-TEST_CASE_METHOD(Refused, "what is in the way is refused without force", "[restore][bug-35]")
+TEST_CASE_METHOD(RefusedRestore, "what is in the way is refused without force", "[restore][bug-35]")
 {
     store_all();
     options.is_forced = false;
     check_refused(ErrorCode::path_not_empty);
 }
 
-TEST_CASE_METHOD(Refused,
+TEST_CASE_METHOD(RefusedRestore,
                  "a timeline that no backup reaches is the reason that is given",
                  "[restore][bug-21]")
 {
@@ -303,7 +307,7 @@ TEST_CASE_METHOD(Restorable,
 
 namespace {
 
-struct DamagedHistory : Refused {
+struct DamagedHistory : RefusedRestore {
     DamagedHistory()
     {
         store_all();

@@ -22,8 +22,8 @@ namespace fs = std::filesystem;
 namespace {
 
 // A data directory with two files, a linked pg_wal, and room for what lies there already.
-struct Fixture {
-    Fixture()
+struct SurveyFixture {
+    SurveyFixture()
     {
         made.add_directory("base");
         made.add_directory("pg_wal");
@@ -57,7 +57,7 @@ struct Fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(SurveyFixture,
                  "a target that is not there needs room on the disk above it",
                  "[engine][restore-plan]")
 {
@@ -73,7 +73,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK_FALSE(fs::exists(data));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(SurveyFixture,
                  "what is there is removed, or compared where it belongs",
                  "[engine][restore-plan]")
 {
@@ -103,7 +103,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(fs::exists(data + "/base/stray"));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(SurveyFixture,
                  "what size and time show to be right is not compared",
                  "[engine][restore-plan]")
 {
@@ -116,7 +116,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(survey(Reuse::times).bytes_compared == 100'000);
 }
 
-TEST_CASE_METHOD(Fixture, "hollow databases need no room", "[engine][restore-plan]")
+TEST_CASE_METHOD(SurveyFixture, "hollow databases need no room", "[engine][restore-plan]")
 {
     made.manifest.databases = {{16384, "app", false}};
     made.add_directory("base/16384");

@@ -28,8 +28,8 @@ namespace {
 
 // A data directory, a tablespace and a linked pg_wal, all below one directory that is empty at
 // first; postgresql.conf is a link to a file beside them.
-struct Fixture {
-    Fixture()
+struct TargetFixture {
+    TargetFixture()
     {
         HandMadeManifest made;
         made.add_directory("pg_wal");
@@ -72,7 +72,7 @@ struct Fixture {
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "a server that runs is left alone", "[restore_target][bug-35]")
+TEST_CASE_METHOD(TargetFixture, "a server that runs is left alone", "[restore_target][bug-35]")
 {
     check_not_running(data);
     fs::create_directories(data);
@@ -88,7 +88,7 @@ TEST_CASE_METHOD(Fixture, "a server that runs is left alone", "[restore_target][
     CHECK_THROWS_MATCHES(check_not_running(data), Error, HasCode(ErrorCode::pg_running));
 }
 
-TEST_CASE_METHOD(Fixture, "what is missing is made", "[restore_target]")
+TEST_CASE_METHOD(TargetFixture, "what is missing is made", "[restore_target]")
 {
     prepare_roots(*layout, {.is_forced = GENERATE(false, true)});
     CHECK(names_below(base.path()) == "data etc ts wal");
@@ -97,7 +97,7 @@ TEST_CASE_METHOD(Fixture, "what is missing is made", "[restore_target]")
     CHECK(names_below(data).empty());
 }
 
-TEST_CASE_METHOD(Fixture, "empty directories are taken as they are", "[restore_target]")
+TEST_CASE_METHOD(TargetFixture, "empty directories are taken as they are", "[restore_target]")
 {
     fs::create_directories(data);
     fs::create_directories(base / "wal");
@@ -108,7 +108,9 @@ TEST_CASE_METHOD(Fixture, "empty directories are taken as they are", "[restore_t
     CHECK(fs::exists(base / "ts/PG_14_202107181/5/16384"));
 }
 
-TEST_CASE_METHOD(Fixture, "a directory that holds anything is refused", "[restore_target][bug-35]")
+TEST_CASE_METHOD(TargetFixture,
+                 "a directory that holds anything is refused",
+                 "[restore_target][bug-35]")
 {
     const std::string at = GENERATE("data/file",
                                     "data/.hidden",
@@ -124,7 +126,7 @@ TEST_CASE_METHOD(Fixture, "a directory that holds anything is refused", "[restor
     CHECK(names_below(base.path()) == at.substr(0, at.find('/')));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "a file that a link would lead to is refused, and replaced with force",
                  "[restore_target][bug-35]")
 {
@@ -138,7 +140,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(names_below(base / "etc").empty());
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "force counts only where a cluster was, or a restore that was cut off",
                  "[restore_target][bug-35]")
 {
@@ -171,7 +173,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(read_text_file(data + "/precious") == "precious");
 }
 
-TEST_CASE_METHOD(Fixture, "what is no directory of ours is refused", "[restore_target]")
+TEST_CASE_METHOD(TargetFixture, "what is no directory of ours is refused", "[restore_target]")
 {
     SECTION("a file")
     {
@@ -196,7 +198,7 @@ TEST_CASE_METHOD(Fixture, "what is no directory of ours is refused", "[restore_t
     }
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "directories that links of this host lead into one another are refused",
                  "[restore_target][bug-35][bug-36]")
 {
@@ -221,7 +223,9 @@ TEST_CASE_METHOD(Fixture,
     CHECK_FALSE(fs::exists(data + "/base/PG_15_202209061"));
 }
 
-TEST_CASE_METHOD(Fixture, "clearing leaves only the named files at the top", "[restore_target]")
+TEST_CASE_METHOD(TargetFixture,
+                 "clearing leaves only the named files at the top",
+                 "[restore_target]")
 {
     make_cluster();
     clear_roots(*layout, {"kept", "not there"});
@@ -233,7 +237,9 @@ TEST_CASE_METHOD(Fixture, "clearing leaves only the named files at the top", "[r
     CHECK(names_below(data).empty());
 }
 
-TEST_CASE_METHOD(Fixture, "sockets, pipes and broken links are cleared too", "[restore_target]")
+TEST_CASE_METHOD(TargetFixture,
+                 "sockets, pipes and broken links are cleared too",
+                 "[restore_target]")
 {
     make_cluster();
     REQUIRE(::mkfifo((data + "/pipe").c_str(), 0600) == 0);
@@ -242,7 +248,7 @@ TEST_CASE_METHOD(Fixture, "sockets, pipes and broken links are cleared too", "[r
     CHECK(names_below(data).empty());
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "links are removed and what they lead to is not touched",
                  "[restore_target][bug-35][bug-52]")
 {
@@ -288,7 +294,7 @@ TEST_CASE("a data directory behind a link is cleared and stays behind it", "[res
     CHECK(names_below(base / "real").empty());
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "pg_control goes before anything else, so that what is left cannot start",
                  "[restore_target][bug-37]")
 {
@@ -311,7 +317,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(fs::exists(data + "/base/1/112"));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(TargetFixture,
                  "a clearing that is cut off can be repeated with force",
                  "[restore_target][bug-35][bug-37]")
 {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/file_mode.hpp"
 #include "support/matchers.hpp"
 #include "unit/engine/restorable.hpp"
 
@@ -15,6 +16,7 @@
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::HasCode;
+using pgstrata::test::mode_of;
 using pgstrata::test::Restorable;
 using pgstrata::test::snapshot;
 using pgstrata::test::TemporaryDirectory;
@@ -22,13 +24,6 @@ using repository::RecoveryType;
 namespace fs = std::filesystem;
 
 namespace {
-
-unsigned mode_of(const std::string& path)
-{
-    struct stat status {};
-    REQUIRE(::lstat(path.c_str(), &status) == 0);
-    return status.st_mode & 07777U;
-}
 
 // What of the source must be found in the target: all but what the restore writes itself.
 void check_restored(const Restorable& backup)

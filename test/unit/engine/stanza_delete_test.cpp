@@ -20,8 +20,6 @@ using namespace pgstrata::repository;
 
 namespace {
 
-constexpr auto kIncr = "20261121-020000F_20261122-020000I";
-
 // Two generations with WAL, a full and an incr, and a stanza beside them.
 class FilledStanza {
 public:
@@ -33,7 +31,7 @@ public:
                 put(archive_path(stanza, id) + "/0000000100000000/000000010000000000000001-wal");
                 put(archive_path(stanza, id) + "/00000002.history-x");
             }
-            for (const char* label : {kLabel, kIncr}) {
+            for (const char* label : {kLabel, kIncrLabel}) {
                 put(pack_path(stanza, label, 0));
                 put(manifest_path(stanza, label));
                 BackupSummary summary;
@@ -168,7 +166,7 @@ TEST_CASE("a deletion that fails at any step leaves nothing that looks usable",
             CHECK(count_named(left, "/backup.json") == 0);
             CHECK(count_named(left, "/cluster.json") == 0);
         }
-        if (left.contains(summary_path(kStanza, kIncr))) {
+        if (left.contains(summary_path(kStanza, kIncrLabel))) {
             CHECK(left.contains(summary_path(kStanza, kLabel)));
         }
 

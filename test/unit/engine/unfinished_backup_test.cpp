@@ -17,7 +17,6 @@ using namespace pgstrata::repository;
 
 namespace {
 
-constexpr auto kIncr = "20261121-020000F_20261122-020000I";
 constexpr auto kLater = "20261121-020000F_20261123-020000I";
 
 JournalHeader header_of(const std::string& label)
@@ -76,38 +75,38 @@ TEST_CASE("the newest backup that died is taken up, with what can be proved",
     const QuietLog quiet;
     const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
     complete(*memory, kLabel);
-    leave(*memory, kIncr);
+    leave(*memory, kIncrLabel);
     const unsigned turns = GENERATE(0U, 1U, 3U);
     for (unsigned turn = 0; turn < turns; ++turn) {
-        write_dead_lease(*memory, kIncr, turn);
+        write_dead_lease(*memory, kIncrLabel, turn);
     }
 
-    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncrLabel));
 
-    CHECK(found.claimed.label == kIncr);
+    CHECK(found.claimed.label == kIncrLabel);
     REQUIRE(found.claimed.lease);
-    CHECK(find_lease_turn(*memory, kStanza, kIncr) == turns);
+    CHECK(find_lease_turn(*memory, kStanza, kIncrLabel) == turns);
     REQUIRE(found.work);
     CHECK(found.work->packs().size() == 2);
-    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 2);
-    CHECK_FALSE(memory.storage->info(manifest_path(kStanza, kIncr)));
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncrLabel)).size() == 2);
+    CHECK_FALSE(memory.storage->info(manifest_path(kStanza, kIncrLabel)));
     found.claimed.lease->release();
-    CHECK_FALSE(find_lease_turn(*memory, kStanza, kIncr));
+    CHECK_FALSE(find_lease_turn(*memory, kStanza, kIncrLabel));
 }
 
 TEST_CASE("a pack that is damaged is removed with its journal", "[engine][resume][bug-58]")
 {
     const QuietLog quiet;
     const MemoryRepository memory;
-    leave(*memory, kIncr);
-    const std::string pack = pack_path(kStanza, kIncr, 1);
+    leave(*memory, kIncrLabel);
+    const std::string pack = pack_path(kStanza, kIncrLabel, 1);
     memory.flip(pack, memory.read(pack).size() / 2);
-    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncrLabel));
     REQUIRE(found.work);
     CHECK(found.work->packs().size() == 1);
     CHECK_FALSE(memory.storage->info(pack));
-    CHECK_FALSE(memory.storage->info(journal_path(kStanza, kIncr, 1)));
-    CHECK(memory.storage->info(pack_path(kStanza, kIncr, 0)));
+    CHECK_FALSE(memory.storage->info(journal_path(kStanza, kIncrLabel, 1)));
+    CHECK(memory.storage->info(pack_path(kStanza, kIncrLabel, 0)));
 }
 
 TEST_CASE("a backup that died is not taken up by one of another kind, and goes",
@@ -116,8 +115,8 @@ TEST_CASE("a backup that died is not taken up by one of another kind, and goes",
     const QuietLog quiet;
     const MemoryRepository memory;
     complete(*memory, kLabel);
-    leave(*memory, kIncr);
-    JournalHeader wanted = header_of(kIncr);
+    leave(*memory, kIncrLabel);
+    JournalHeader wanted = header_of(kIncrLabel);
     SECTION("a full")
     {
         wanted.type = BackupType::full;
@@ -150,9 +149,9 @@ TEST_CASE("a backup that died before a complete one is not taken up", "[engine][
     const QuietLog quiet;
     const MemoryRepository memory;
     complete(*memory, kLabel);
-    leave(*memory, kIncr);
+    leave(*memory, kIncrLabel);
     complete(*memory, kLater);
-    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncrLabel));
     CHECK_FALSE(found.claimed.lease);
     CHECK(list_labels(*memory, kStanza) == std::vector<std::string>{kLabel, kLater});
 }
@@ -161,7 +160,7 @@ TEST_CASE("of two backups that died the newer is taken up and the older goes", "
 {
     const QuietLog quiet;
     const MemoryRepository memory;
-    leave(*memory, kIncr);
+    leave(*memory, kIncrLabel);
     leave(*memory, kLater);
     const UnfinishedBackup found = take_up(*memory, header_of(kLater));
     CHECK(found.claimed.label == kLater);
@@ -172,13 +171,13 @@ TEST_CASE("with nothing that can be used there is nothing to take up", "[engine]
 {
     const QuietLog quiet;
     const MemoryRepository memory;
-    storage::write_file(*memory.storage, pack_path(kStanza, kIncr, 0), as_bytes("x"));
+    storage::write_file(*memory.storage, pack_path(kStanza, kIncrLabel, 0), as_bytes("x"));
     SECTION("no journal") {}
     SECTION("a journal that is none")
     {
-        storage::write_file(*memory.storage, journal_path(kStanza, kIncr, 0), as_bytes("x"));
+        storage::write_file(*memory.storage, journal_path(kStanza, kIncrLabel, 0), as_bytes("x"));
     }
-    const UnfinishedBackup found = take_up(*memory, header_of(kIncr));
+    const UnfinishedBackup found = take_up(*memory, header_of(kIncrLabel));
     CHECK_FALSE(found.claimed.lease);
     CHECK(list_labels(*memory, kStanza).empty());
 }
@@ -192,7 +191,7 @@ TEST_CASE("what another backup builds on is neither taken up nor removed",
     leave(*memory, kLater);
     // By a clock that was wrong its label is older.
     BackupSummary summary;
-    summary.label = kIncr;
+    summary.label = kIncrLabel;
     summary.archive_id = {15, 1};
     summary.references = {kLater};
     write_summary(*memory, kStanza, summary);
@@ -205,37 +204,37 @@ TEST_CASE("what another backup builds on is neither taken up nor removed",
     const UnfinishedBackup found = take_up(*memory, wanted);
     CHECK_FALSE(found.claimed.lease);
     CHECK(names_in(*memory.storage, pack_path(kStanza, kLater)).size() == 3);
-    CHECK_THAT(log.text(), Catch::Contains(fmt::format("backup {} builds on it", kIncr)));
+    CHECK_THAT(log.text(), Catch::Contains(fmt::format("backup {} builds on it", kIncrLabel)));
 }
 
 TEST_CASE("a backup in progress is not taken up", "[engine][resume][bug-46]")
 {
     const QuietLog quiet;
     const MemoryRepository memory;
-    leave(*memory, kIncr);
-    const auto lease = Lease::claim(*memory, kStanza, kIncr);
+    leave(*memory, kIncrLabel);
+    const auto lease = Lease::claim(*memory, kStanza, kIncrLabel);
     CHECK_THROWS_MATCHES(
-        take_up(*memory, header_of(kIncr)), Error, HasCode(ErrorCode::lock_acquire));
-    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 3);
+        take_up(*memory, header_of(kIncrLabel)), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncrLabel)).size() == 3);
 }
 
 TEST_CASE("one of two who want to take up the same backup gets it", "[engine][resume][bug-46]")
 {
     const QuietLog quiet;
     const MemoryRepository memory;
-    leave(*memory, kIncr);
-    write_dead_lease(*memory, kIncr, 0);
+    leave(*memory, kIncrLabel);
+    write_dead_lease(*memory, kIncrLabel, 0);
     std::unique_ptr<Lease> other;
     bool is_completed = false;
     // After the holder was found dead and before the next turn is claimed.
     const auto interrupt = [&] {
-        other = Lease::claim(*memory, kStanza, kIncr, 1);
+        other = Lease::claim(*memory, kStanza, kIncrLabel, 1);
         if (is_completed) {
-            complete(*memory, kIncr);
-            memory.storage->remove(lease_path(kStanza, kIncr, 1));
+            complete(*memory, kIncrLabel);
+            memory.storage->remove(lease_path(kStanza, kIncrLabel, 1));
         }
     };
-    InterruptedStorage storage(*memory.storage, lease_path(kStanza, kIncr), interrupt);
+    InterruptedStorage storage(*memory.storage, lease_path(kStanza, kIncrLabel), interrupt);
     const auto repository = Repository::open(storage, {});
     SECTION("who is at work") {}
     SECTION("who has completed it")
@@ -243,8 +242,8 @@ TEST_CASE("one of two who want to take up the same backup gets it", "[engine][re
         is_completed = true;
     }
     CHECK_THROWS_MATCHES(
-        take_up(*repository, header_of(kIncr)), Error, HasCode(ErrorCode::lock_acquire));
-    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncr)).size() == 3);
+        take_up(*repository, header_of(kIncrLabel)), Error, HasCode(ErrorCode::lock_acquire));
+    CHECK(names_in(*memory.storage, pack_path(kStanza, kIncrLabel)).size() == 3);
     CHECK(list_backups(*memory, kStanza).size() == (is_completed ? 1U : 0U));
 }
 

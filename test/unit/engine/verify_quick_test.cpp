@@ -11,7 +11,7 @@ using repository::VerifyDepth;
 
 namespace {
 
-std::vector<repository::CipherSetting> ciphers()
+std::vector<repository::CipherSetting> all_ciphers()
 {
     return {{}, gcm_setting(), {codec::CipherType::aes_256_cbc, "a passphrase of some length"}};
 }
@@ -142,7 +142,7 @@ std::pair<repository::Extent, std::string> first_extent(const VerifyRun& run, co
 TEST_CASE("a quick run says of stored bytes that were hurt what a full one says",
           "[engine][verify][bug-47][bug-51][bug-58]")
 {
-    VerifyRun run(ciphers()[GENERATE(range(0U, 3U))], 1);
+    VerifyRun run(all_ciphers()[GENERATE(range(0U, 3U))], 1);
     run.options.is_recorded = false;
     const auto harm = GENERATE(Harm::object_header,
                                Harm::salt,
@@ -188,7 +188,7 @@ TEST_CASE("contents that were stored wrong are for a full run to find, and a qui
           "claim them",
           "[engine][verify][bug-51]")
 {
-    VerifyRun run(ciphers()[GENERATE(0U, 1U)]);
+    VerifyRun run(all_ciphers()[GENERATE(0U, 1U)]);
     // Whole files, page maps and, behind the map, pages.
     const auto* name = GENERATE("pg_xact/0000", "base/1/16384");
     const auto [where, path] = first_extent(run, name);
@@ -214,7 +214,7 @@ TEST_CASE("contents that were stored wrong are for a full run to find, and a qui
 TEST_CASE("a segment whose contents are not those of its name is for a full run to find",
           "[engine][verify][bug-51]")
 {
-    VerifyRun run(ciphers()[GENERATE(0U, 1U)], 1);
+    VerifyRun run(all_ciphers()[GENERATE(0U, 1U)], 1);
     const std::string path = run.object(VerifyRun::segment(1, 4));
     Buffer forged;
     BufferSink sink(forged);

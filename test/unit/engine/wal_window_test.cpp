@@ -3,6 +3,7 @@
 #include "support/matchers.hpp"
 #include "unit/engine/copied_backup.hpp"
 #include "unit/postgres/wal_builder.hpp"
+#include "unit/repository/fixture.hpp"
 
 #include "pgstrata/engine/wal_window.hpp"
 
@@ -13,6 +14,7 @@ using namespace pgstrata::engine;
 using pgstrata::test::archive_file;
 using pgstrata::test::HasCode;
 using pgstrata::test::HookedStorage;
+using pgstrata::test::kArchiveId;
 using pgstrata::test::kRestoreStanza;
 using pgstrata::test::StorageCall;
 using pgstrata::test::WalBuilder;
@@ -21,45 +23,44 @@ using repository::ArchiveId;
 
 namespace {
 
-constexpr ArchiveId kId{15, 1};
-constexpr std::uint32_t kSize = WalBuilder::kSegmentSize;
-constexpr std::int64_t kServerEpoch = 946684800'000000; // 2000-01-01 in Unix time
+constexpr std::int64_t kServerEpochMicroseconds = 946684800'000000; // 2000-01-01 in Unix time
 
 std::string name_of(postgres::Timeline timeline, std::uint64_t number)
 {
-    return postgres::to_string({timeline, number}, kSize);
+    return postgres::to_string({timeline, number}, WalBuilder::kSegmentSize);
 }
 
-struct Fixture {
-    Fixture()
+struct WindowFixture {
+    WindowFixture()
     {
-        backup.archive_id = kId;
+        backup.archive_id = kArchiveId;
         backup.timeline = 1;
-        backup.start_lsn = Lsn{3 * std::uint64_t{kSize} + 0x28};
-        backup.stop_lsn = Lsn{4 * std::uint64_t{kSize} + 0x100};
-        cluster.id = kId;
-        cluster.wal_segment_size = kSize;
+        backup.start_lsn = Lsn{3 * std::uint64_t{WalBuilder::kSegmentSize} + 0x28};
+        backup.stop_lsn = Lsn{4 * std::uint64_t{WalBuilder::kSegmentSize} + 0x100};
+        cluster.id = kArchiveId;
+        cluster.wal_segment_size = WalBuilder::kSegmentSize;
     }
 
     // Only the names count here.
     void archive(postgres::Timeline timeline, const std::vector<std::uint64_t>& numbers) const
     {
         for (const std::uint64_t number : numbers) {
-            archive_file(*repository, kId, name_of(timeline, number), as_bytes("any"));
+            archive_file(*repository, kArchiveId, name_of(timeline, number), as_bytes("any"));
         }
     }
 
     WalWindow find(postgres::Timeline timeline = 1) const
     {
-        const auto path = repository::wal_path(backup, timeline, tree, kSize);
-        return find_wal_window(*repository, kRestoreStanza, backup, path, kSize);
+        const auto path = repository::wal_path(backup, timeline, tree, WalBuilder::kSegmentSize);
+        return find_wal_window(*repository, kRestoreStanza, backup, path, WalBuilder::kSegmentSize);
     }
 
     void archive(const WalBuilder& builder, postgres::Timeline timeline = 1)
     {
         for (std::size_t i = 0; i < builder.segments(); ++i) {
             const postgres::WalSegment segment{timeline, WalBuilder::kFirstSegment + i};
-            archive_file(*repository, kId, name_of(timeline, segment.number), builder.segment(i));
+            archive_file(
+                *repository, kArchiveId, name_of(timeline, segment.number), builder.segment(i));
             window.segments.push_back(segment);
         }
     }
@@ -111,7 +112,9 @@ void append_transaction(WalBuilder& builder, std::uint8_t info, std::int64_t tim
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "the window reaches to the first missing segment", "[wal_window][bug-20]")
+TEST_CASE_METHOD(WindowFixture,
+                 "the window reaches to the first missing segment",
+                 "[wal_window][bug-20]")
 {
     struct Row {
         std::vector<std::uint64_t> archived;
@@ -135,18 +138,18 @@ TEST_CASE_METHOD(Fixture, "the window reaches to the first missing segment", "[w
     CHECK(found.has_backup_wal == row.has_backup_wal);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "a backup that stops on the border of a segment needs only those before",
                  "[wal_window][bug-22]")
 {
-    backup.stop_lsn = Lsn{4 * std::uint64_t{kSize}};
+    backup.stop_lsn = Lsn{4 * std::uint64_t{WalBuilder::kSegmentSize}};
     archive(1, {3});
     CHECK(find().has_backup_wal);
     backup.stop_lsn.value += 8;
     CHECK_FALSE(find().has_backup_wal);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "the window goes on over the border between two directories",
                  "[wal_window][bug-22]")
 {
@@ -156,9 +159,11 @@ TEST_CASE_METHOD(Fixture,
     CHECK(describe(find()) == "1:4095 1:4096 1:4097 !1:4098");
 }
 
-TEST_CASE_METHOD(Fixture, "the window follows a switch of the timeline", "[wal_window][bug-21]")
+TEST_CASE_METHOD(WindowFixture,
+                 "the window follows a switch of the timeline",
+                 "[wal_window][bug-21]")
 {
-    tree = {{2, {{1, Lsn{5 * std::uint64_t{kSize} + 0x100}}}}};
+    tree = {{2, {{1, Lsn{5 * std::uint64_t{WalBuilder::kSegmentSize} + 0x100}}}}};
     struct Row {
         std::vector<std::uint64_t> parent;
         std::vector<std::uint64_t> child;
@@ -181,11 +186,11 @@ TEST_CASE_METHOD(Fixture, "the window follows a switch of the timeline", "[wal_w
     CHECK(describe(find(2)) == row.expected);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "a backup whose last segment was left half way is whole with the child's",
                  "[wal_window][bug-21]")
 {
-    tree = {{2, {{1, Lsn{4 * std::uint64_t{kSize} + 0x200}}}}};
+    tree = {{2, {{1, Lsn{4 * std::uint64_t{WalBuilder::kSegmentSize} + 0x200}}}}};
     archive(1, {3});
     archive(2, {4});
     const WalWindow found = find(2);
@@ -193,32 +198,33 @@ TEST_CASE_METHOD(Fixture,
     CHECK(found.has_backup_wal);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "timelines above 9 are found by their hexadecimal names",
                  "[wal_window][bug-21]")
 {
     tree = {{16,
-             {{1, Lsn{4 * std::uint64_t{kSize} + 0x200}},
-              {10, Lsn{6 * std::uint64_t{kSize} + 0x200}}}}};
+             {{1, Lsn{4 * std::uint64_t{WalBuilder::kSegmentSize} + 0x200}},
+              {10, Lsn{6 * std::uint64_t{WalBuilder::kSegmentSize} + 0x200}}}}};
     archive(1, {3});
     archive(10, {4, 5});
     archive(16, {6, 7});
     CHECK(describe(find(16)) == "1:3 10:4 10:5 16:6 16:7");
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "other files and a segment stored twice do not count as segments",
                  "[wal_window]")
 {
     archive(1, {3, 5});
-    archive_file(*repository, kId, name_of(1, 3), as_bytes("other contents"));
-    archive_file(*repository, kId, name_of(1, 4) + ".partial", as_bytes("any"));
-    archive_file(*repository, kId, name_of(1, 4) + ".00000028.backup", as_bytes("any"));
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
+    archive_file(*repository, kArchiveId, name_of(1, 3), as_bytes("other contents"));
+    archive_file(*repository, kArchiveId, name_of(1, 4) + ".partial", as_bytes("any"));
+    archive_file(*repository, kArchiveId, name_of(1, 4) + ".00000028.backup", as_bytes("any"));
+    archive_file(
+        *repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
     CHECK(describe(find()) == "1:3 !1:4");
 }
 
-TEST_CASE_METHOD(Fixture, "the newest end of a transaction is found", "[wal_window][bug-40]")
+TEST_CASE_METHOD(WindowFixture, "the newest end of a transaction is found", "[wal_window][bug-40]")
 {
     WalBuilder builder;
     builder.append_text("something else");
@@ -228,10 +234,10 @@ TEST_CASE_METHOD(Fixture, "the newest end of a transaction is found", "[wal_wind
     append_transaction(builder, kCommit, 3000);  // clocks may go back
     append_transaction(builder, kPrepare, 9000); // not an end
     archive(builder);
-    CHECK(newest() == kServerEpoch + 7000);
+    CHECK(newest() == kServerEpochMicroseconds + 7000);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "segments are searched from the last one on, as far as allowed",
                  "[wal_window][bug-40]")
 {
@@ -245,13 +251,13 @@ TEST_CASE_METHOD(Fixture,
     builder.append_text("idle");
     archive(builder);
     REQUIRE(window.segments.size() == 4);
-    CHECK(newest(16) == kServerEpoch + 4000);
-    CHECK(newest(3) == kServerEpoch + 4000);
+    CHECK(newest(16) == kServerEpochMicroseconds + 4000);
+    CHECK(newest(3) == kServerEpochMicroseconds + 4000);
     CHECK_FALSE(newest(2));
     CHECK_FALSE(newest(0));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "that no transaction ended is proved by the whole window only",
                  "[wal_window][bug-40]")
 {
@@ -266,58 +272,61 @@ TEST_CASE_METHOD(Fixture,
     CHECK_FALSE(is_proved_absent(1));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "a record that runs over from the segment before does not stop the search",
                  "[wal_window][bug-23]")
 {
     WalBuilder builder;
     append_transaction(builder, kCommit, 1000);
-    builder.append_text(std::string(kSize - 2 * WalBuilder::kPageSize, 'x'));
+    builder.append_text(std::string(WalBuilder::kSegmentSize - 2 * WalBuilder::kPageSize, 'x'));
     builder.append_text(std::string(3 * WalBuilder::kPageSize, 'y')); // into the next segment
     append_transaction(builder, kCommit, 2000);
     archive(builder);
     REQUIRE(window.segments.size() == 2);
-    CHECK(newest(1) == kServerEpoch + 2000);
+    CHECK(newest(1) == kServerEpochMicroseconds + 2000);
 }
 
-TEST_CASE_METHOD(Fixture, "without segments or with one lost nothing is known", "[wal_window]")
+TEST_CASE_METHOD(WindowFixture,
+                 "without segments or with one lost nothing is known",
+                 "[wal_window]")
 {
     CHECK_FALSE(newest());
     window.segments = {{1, 3}};
     CHECK_FALSE(newest());
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "a segment that was changed in the archive is an error",
                  "[wal_window][bug-58]")
 {
     WalBuilder builder;
     append_transaction(builder, kCommit, 1000);
     archive(builder);
-    const std::string directory =
-        repository::wal_directory(kRestoreStanza, kId, name_of(1, WalBuilder::kFirstSegment));
+    const std::string directory = repository::wal_directory(
+        kRestoreStanza, kArchiveId, name_of(1, WalBuilder::kFirstSegment));
     storage->list(directory, [&](const storage::EntryInfo& entry) {
         storage::write_file(*storage,
                             directory + "/" + entry.name,
-                            as_bytes(std::string(kSize, 'x')),
+                            as_bytes(std::string(WalBuilder::kSegmentSize, 'x')),
                             storage::WriteMode::replace);
     });
     CHECK_THROWS_MATCHES(newest(), Error, HasCode(ErrorCode::checksum));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "the tree has the history of every timeline that has one",
                  "[wal_window][bug-21]")
 {
-    CHECK(read_timeline_tree(*repository, kRestoreStanza, kId).empty());
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
+    CHECK(read_timeline_tree(*repository, kRestoreStanza, kArchiveId).empty());
+    archive_file(
+        *repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
     archive_file(*repository,
-                 kId,
+                 kArchiveId,
                  "0000000B.history",
                  as_bytes("1\t0/5000000\tno reason\n2\t0/6000000\tno reason\n"));
     archive_file(*repository, {15, 2}, "00000003.history", as_bytes("1\t0/1\tanother's\n"));
     archive(1, {3});
-    const auto read = read_timeline_tree(*repository, kRestoreStanza, kId);
+    const auto read = read_timeline_tree(*repository, kRestoreStanza, kArchiveId);
     REQUIRE(read.size() == 2);
     CHECK(read.at(2).at(0).switch_point == Lsn{0x5000000});
     REQUIRE(read.at(11).size() == 2);
@@ -325,21 +334,27 @@ TEST_CASE_METHOD(Fixture,
     CHECK(read.at(11).at(1).switch_point == Lsn{0x6000000});
 }
 
-TEST_CASE_METHOD(Fixture, "two histories of one timeline are an error", "[wal_window][bug-18]")
+TEST_CASE_METHOD(WindowFixture,
+                 "two histories of one timeline are an error",
+                 "[wal_window][bug-18]")
 {
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/6000000\tno reason\n"));
-    CHECK_THROWS_MATCHES(read_timeline_tree(*repository, kRestoreStanza, kId),
+    archive_file(
+        *repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
+    archive_file(
+        *repository, kArchiveId, "00000002.history", as_bytes("1\t0/6000000\tno reason\n"));
+    CHECK_THROWS_MATCHES(read_timeline_tree(*repository, kRestoreStanza, kArchiveId),
                          Error,
                          HasCode(ErrorCode::archive_duplicate));
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(WindowFixture,
                  "a history that cannot be made out does not keep the others from being read",
                  "[wal_window][bug-21]")
 {
-    archive_file(*repository, kId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
-    archive_file(*repository, kId, "00000003.history", as_bytes("1\t0/6000000\tno reason\n"));
+    archive_file(
+        *repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\tno reason\n"));
+    archive_file(
+        *repository, kArchiveId, "00000003.history", as_bytes("1\t0/6000000\tno reason\n"));
     const auto code = GENERATE(ErrorCode::access, ErrorCode::file_open, ErrorCode::checksum);
     const bool is_away = GENERATE(false, true);
     bool is_refused = false;
@@ -354,11 +369,11 @@ TEST_CASE_METHOD(Fixture,
     DamagedHistories damaged;
 
     if (is_away) {
-        CHECK_THROWS_MATCHES(read_sound_timelines(*opened, kRestoreStanza, kId, damaged),
+        CHECK_THROWS_MATCHES(read_sound_timelines(*opened, kRestoreStanza, kArchiveId, damaged),
                              Error,
                              HasCode(ErrorCode::service));
     } else {
-        CHECK(read_sound_timelines(*opened, kRestoreStanza, kId, damaged).count(3) == 1);
+        CHECK(read_sound_timelines(*opened, kRestoreStanza, kArchiveId, damaged).count(3) == 1);
         REQUIRE(damaged.size() == 1);
         CHECK(damaged.at(2).code() == code);
     }

@@ -14,7 +14,7 @@ using namespace pgstrata::test;
 // their maps lead to is held against the string.
 namespace {
 
-constexpr std::uint32_t kPage = 1024;
+constexpr std::uint32_t kRandomPage = 1024;
 
 class Model {
 public:
@@ -27,7 +27,7 @@ public:
             const std::uint32_t pages = count(file_);
             switch (number(0, 3)) {
             case 0:
-                file_.resize(number(0, pages) * kPage);
+                file_.resize(number(0, pages) * kRandomPage);
                 break;
             case 1:
                 file_ += some_pages(number(1, 6));
@@ -36,7 +36,7 @@ public:
                 if (pages != 0) {
                     const std::uint32_t first = number(0, pages - 1);
                     const std::uint32_t some = number(1, std::min(4U, pages - first));
-                    file_.replace(first * kPage, some * kPage, some_pages(some));
+                    file_.replace(first * kRandomPage, some * kRandomPage, some_pages(some));
                 }
             }
         }
@@ -46,7 +46,7 @@ public:
     {
         const bool is_dense = maps_.empty() || number(0, 9) == 0;
         PageMap map;
-        map.page_size = kPage;
+        map.page_size = kRandomPage;
         map.is_dense = is_dense;
         map.file_pages = count(file_);
         std::vector<std::uint32_t> numbers;
@@ -68,12 +68,12 @@ public:
     void check() const
     {
         const FilePages pages(maps_, "a file");
-        REQUIRE(pages.page_size() == kPage);
+        REQUIRE(pages.page_size() == kRandomPage);
         REQUIRE(pages.count() == count(file_));
         std::string bytes;
         for (const PageRun& run : pages.runs()) {
             const Extent& at = run.where;
-            REQUIRE(run.first_page * kPage == bytes.size());
+            REQUIRE(run.first_page * kRandomPage == bytes.size());
             const std::string& frame = frames_.at({at.pack, at.offset});
             REQUIRE(at.position + at.size <= frame.size());
             bytes += frame.substr(at.position, at.size);
@@ -87,11 +87,11 @@ public:
 private:
     static std::uint32_t count(const std::string& bytes)
     {
-        return static_cast<std::uint32_t>(bytes.size() / kPage);
+        return static_cast<std::uint32_t>(bytes.size() / kRandomPage);
     }
     static std::string_view page(const std::string& bytes, std::uint32_t index)
     {
-        return std::string_view(bytes).substr(index * kPage, kPage);
+        return std::string_view(bytes).substr(index * kRandomPage, kRandomPage);
     }
     static std::uint64_t hash(std::string_view text) { return std::hash<std::string_view>()(text); }
 
@@ -105,7 +105,7 @@ private:
     {
         std::string bytes;
         for (std::uint32_t i = 0; i < pages; ++i) {
-            bytes.append(kPage, static_cast<char>('a' + number(0, 9)));
+            bytes.append(kRandomPage, static_cast<char>('a' + number(0, 9)));
         }
         return bytes;
     }
@@ -124,7 +124,7 @@ private:
                                    place.second,
                                    7,
                                    static_cast<std::uint32_t>(frame.size()),
-                                   static_cast<std::uint32_t>(some * kPage)});
+                                   static_cast<std::uint32_t>(some * kRandomPage)});
             for (const std::size_t end = done + some; done < end; ++done) {
                 frame += page(file_, numbers[done]);
             }

@@ -12,13 +12,13 @@ using namespace pgstrata::test;
 
 namespace {
 
-constexpr std::uint32_t kPage = 8192;
+constexpr std::uint32_t kFilePage = 8192;
 
 // Where `pages` pages lie: in the frame at `offset` of a pack, from its page `skipped` on.
 Extent
 pages_at(std::uint32_t pack, std::uint64_t offset, std::uint32_t pages, std::uint32_t skipped = 0)
 {
-    return {pack, offset, 1000, skipped * kPage, pages * kPage};
+    return {pack, offset, 1000, skipped * kFilePage, pages * kFilePage};
 }
 
 PageMap dense_map(std::uint32_t pages, std::vector<Extent> extents, std::uint64_t first_hash = 1)
@@ -52,10 +52,10 @@ std::string text_of(const FilePages& pages)
         const Extent& at = run.where;
         text += fmt::format("{}+{}@{}:{}:{} ",
                             run.first_page,
-                            at.size / kPage,
+                            at.size / kFilePage,
                             at.pack,
                             at.offset,
-                            at.position / kPage);
+                            at.position / kFilePage);
     }
     return text;
 }
@@ -76,7 +76,7 @@ TEST_CASE("one dense map gives its extents", "[repository][file_pages][bug-10]")
 {
     const FilePages pages =
         lead({dense_map(6, {pages_at(0, 64, 3, 2), pages_at(0, 5000, 2), pages_at(1, 64, 1)})});
-    CHECK(pages.page_size() == kPage);
+    CHECK(pages.page_size() == kFilePage);
     CHECK(pages.count() == 6);
     CHECK(pages.hashes() == std::vector<std::uint64_t>{1, 2, 3, 4, 5, 6});
     CHECK(text_of(pages) == "0+3@0:64:2 3+2@0:5000:0 5+1@1:64:0 ");

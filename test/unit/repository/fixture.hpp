@@ -60,5 +60,7 @@ inline std::vector<std::string> names_in(const storage::Storage& storage,
 
 inline constexpr auto kStanza = "demo";
 inline constexpr auto kLabel = "20261121-020000F";
+inline constexpr auto kIncrLabel = "20261121-020000F_20261122-020000I"; // on top of it
+inline constexpr repository::ArchiveId kArchiveId = {15, 1};
 
 } // namespace pgstrata::test

@@ -17,7 +17,6 @@ namespace {
 constexpr auto kPassphrase = "golden passphrase of a person";
 constexpr auto kFull = "20261121-020000F";
 constexpr auto kIncremental = "20261121-020000F_20261121-030000I";
-constexpr ArchiveId kId = {15, 1};
 
 // One of the repositories under test/golden, read in place.
 struct Golden {
@@ -30,9 +29,10 @@ struct Golden {
     }
     std::string wal(const std::string& name) const
     {
-        const auto found = find_wal(*repository, kStanza, kId, name);
+        const auto found = find_wal(*repository, kStanza, kArchiveId, name);
         REQUIRE(found.size() == 1);
-        return std::string(as_text(read_wal(*repository, kStanza, kId, found.front(), 1U << 20U)));
+        return std::string(
+            as_text(read_wal(*repository, kStanza, kArchiveId, found.front(), 1U << 20U)));
     }
 
     std::unique_ptr<storage::Storage> storage;
@@ -82,7 +82,7 @@ TEST_CASE("the catalog of format 1 is read", "[repository][golden]")
     const Golden golden(any_setting());
     const auto clusters = list_clusters(*golden.repository, kStanza);
     REQUIRE(clusters.size() == 1);
-    CHECK(clusters[0].id == kId);
+    CHECK(clusters[0].id == kArchiveId);
     CHECK(clusters[0].system_identifier == 7312345678901234567);
     CHECK(clusters[0].wal_segment_size == 1U << 20U);
 
@@ -118,7 +118,7 @@ TEST_CASE("the WAL of format 1 is read", "[repository][golden]")
     CHECK(golden.wal("000000020000001A00000021.partial") == segment.substr(0, 1000));
     CHECK(golden.wal("000000020000001A00000020.00000028.backup") ==
           "START WAL LOCATION: 1A/2000028\n");
-    const auto history = read_timeline_history(*golden.repository, kStanza, kId, 2);
+    const auto history = read_timeline_history(*golden.repository, kStanza, kArchiveId, 2);
     REQUIRE(history);
     REQUIRE(history->size() == 1);
     CHECK(history->front().switch_point.value == 0x1A01000000);

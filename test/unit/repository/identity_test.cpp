@@ -72,7 +72,7 @@ std::vector<std::string> documents(const MemoryRepository& memory)
     return paths;
 }
 
-CipherSetting any_setting()
+CipherSetting open_or_sealed()
 {
     return GENERATE(CipherSetting(), gcm_setting());
 }
@@ -120,7 +120,7 @@ void make_older(const MemoryRepository& memory)
 
 TEST_CASE("a new repository has its identity and key twice, byte for byte", "[identity][bug-47]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const MemoryRepository memory(setting);
     const auto objects = objects_of(*memory.storage);
 
@@ -133,7 +133,7 @@ TEST_CASE("a new repository has its identity and key twice, byte for byte", "[id
 
 TEST_CASE("a sound repository is opened with one read of each document", "[identity]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const MemoryRepository memory(setting);
     std::vector<std::string> asked;
     HookedStorage watched(*memory.storage,
@@ -152,7 +152,7 @@ TEST_CASE("what is lost of identity and key is read from the copy, with one warn
           "mends it",
           "[identity][bug-47]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const Loss loss = GENERATE(values(kLosses));
     const MemoryRepository memory(setting);
     for (const std::string& path : documents(memory)) {
@@ -180,7 +180,7 @@ TEST_CASE(
     "what is lost of identity, key and copies is written from the other one, and nothing else is",
     "[identity][bug-47]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const Loss loss = GENERATE(values(kLosses));
     const bool is_copy = GENERATE(false, true);
     const MemoryRepository memory(setting);
@@ -215,7 +215,7 @@ TEST_CASE(
 TEST_CASE("where document and copy are lost the error is the document's, and nothing is written",
           "[identity][bug-47]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const Loss loss = GENERATE(Loss::removed, Loss::cut, Loss::too_large);
     const Loss loss_of_copy = GENERATE(Loss::removed, Loss::emptied, Loss::flipped);
     using Attempt = void (*)(storage::Storage&, const CipherSetting&);
@@ -251,7 +251,7 @@ TEST_CASE("where document and copy are lost the error is the document's, and not
 
 TEST_CASE("a store that is away is no loss", "[identity][bug-47][bug-48]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const MemoryRepository memory(setting);
     const bool is_copy = GENERATE(false, true);
     const ErrorCode code = GENERATE(ErrorCode::service, ErrorCode::access, ErrorCode::file_read);
@@ -397,7 +397,7 @@ TEST_CASE("a digit that makes the format a newer one is damage, and the copy ser
 
 TEST_CASE("a repository of a version without copies gets them", "[identity][bug-47]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     const MemoryRepository memory(setting);
     make_older(memory);
     CHECK(inspect(*memory.storage).empty());
@@ -431,7 +431,7 @@ TEST_CASE("a repository of a version without copies gets them", "[identity][bug-
 
 TEST_CASE("copies that are there cost one look", "[identity]")
 {
-    const MemoryRepository memory(any_setting());
+    const MemoryRepository memory(open_or_sealed());
     std::vector<std::string> asked;
     HookedStorage watched(*memory.storage,
                           [&](StorageCall, std::string_view path) { asked.emplace_back(path); });
@@ -442,7 +442,7 @@ TEST_CASE("copies that are there cost one look", "[identity]")
 TEST_CASE("a repository that died being made is whole after the next try",
           "[identity][bug-47][bug-56]")
 {
-    const CipherSetting setting = any_setting();
+    const CipherSetting setting = open_or_sealed();
     storage::FaultPlan plan;
     plan.code = ErrorCode::file_write;
     plan.stay_broken = true;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/repository/fixture.hpp"
+#include "unit/repository/wal_segments.hpp"
 
 #include "pgstrata/repository/catalog.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
@@ -17,24 +18,22 @@ using namespace pgstrata::test;
 namespace {
 
 constexpr auto kStanzaName = "main";
-constexpr ArchiveId kId = {15, 1};
-constexpr std::uint32_t kSize = 16U << 20U;
-constexpr UnixSeconds kFirst = 1795226400;
+constexpr UnixSeconds kFirstTime = 1795226400;
 
 std::string wal_name(std::uint64_t number)
 {
-    return postgres::to_string({1, number}, kSize);
+    return postgres::to_string({1, number}, kSegmentSize);
 }
 
 // The backup of hour `i`, of which every 24th is full; each has WAL of its own.
 BackupSummary hourly_backup(unsigned i)
 {
     const auto full_of = [](unsigned hour) {
-        return make_backup_label(BackupType::full, {}, kFirst + 3600 * (hour / 24 * 24));
+        return make_backup_label(BackupType::full, {}, kFirstTime + 3600 * (hour / 24 * 24));
     };
     BackupSummary summary;
     summary.type = i % 24 == 0 ? BackupType::full : BackupType::incr;
-    summary.start_time = kFirst + 3600 * i;
+    summary.start_time = kFirstTime + 3600 * i;
     summary.stop_time = summary.start_time + 300;
     summary.label = make_backup_label(summary.type, full_of(i), summary.start_time);
     if (summary.type != BackupType::full) {
@@ -42,12 +41,12 @@ BackupSummary hourly_backup(unsigned i)
         summary.references = {summary.prior};
     }
     summary.program_version = "1.0.0";
-    summary.archive_id = kId;
+    summary.archive_id = kArchiveId;
     summary.system_identifier = 7;
     summary.timeline = 1;
     const std::uint64_t number = 2 + std::uint64_t{200} * i;
-    summary.start_lsn.value = number * kSize + 0x28;
-    summary.stop_lsn.value = number * kSize + 0x1000;
+    summary.start_lsn.value = number * kSegmentSize + 0x28;
+    summary.stop_lsn.value = number * kSegmentSize + 0x1000;
     summary.start_wal = wal_name(number);
     summary.stop_wal = summary.start_wal;
     summary.size = 1U << 30U;
@@ -61,12 +60,13 @@ void write_noted_segment(const Repository& repository, const std::string& name)
 {
     const WalObjectName object{name, std::string(40, '0'), true};
     const std::string path =
-        wal_directory(kStanzaName, kId, name) + "/" + repository::to_string(object);
+        wal_directory(kStanzaName, kArchiveId, name) + "/" + repository::to_string(object);
     Buffer bytes;
     BufferSink sink(bytes);
     codec::ObjectWriter writer(sink, {codec::ObjectKind::wal, path}, repository.cipher());
     Buffer note;
-    writer.append(note_wal_times({kFirst * 1000000, (kFirst + 3600 * 500) * 1000000}, note));
+    writer.append(
+        note_wal_times({kFirstTime * 1000000, (kFirstTime + 3600 * 500) * 1000000}, note));
     writer.finish();
     storage::write_file(repository.storage(), path, bytes);
 }
@@ -118,7 +118,7 @@ TEST_CASE("a repository to measure with is made", "[.measure]")
     REQUIRE(root != nullptr);
     const auto storage = storage::make_posix_storage({.root = root});
     const auto repository = Repository::open_or_create(*storage, {});
-    write_cluster(*repository, kStanzaName, {kId, 7, 1300, 202209061, 8192, kSize});
+    write_cluster(*repository, kStanzaName, {kArchiveId, 7, 1300, 202209061, 8192, kSegmentSize});
     for (unsigned i = 0; i < 500; ++i) {
         write_summary(*repository, kStanzaName, hourly_backup(i));
     }

@@ -12,7 +12,7 @@ using namespace pgstrata::test;
 
 namespace {
 
-codec::FrameBody body_of(std::string_view text)
+codec::FrameBody body_of_text(std::string_view text)
 {
     return {as_bytes(text), static_cast<std::uint32_t>(text.size()), codec::FrameCodec::none};
 }
@@ -31,8 +31,8 @@ TEST_CASE("frames come back from where the writer said they are", "[repository][
     const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
     PackSet set(*memory.repository, kStanza, kLabel, 1U << 20U);
     PackWriter writer(set);
-    const Extent first = writer.append(body_of("first"));
-    const Extent second = writer.append(body_of("the second"));
+    const Extent first = writer.append(body_of_text("first"));
+    const Extent second = writer.append(body_of_text("the second"));
     CHECK(memory.storage->info(pack_path(kStanza, kLabel, 0)) == std::nullopt);
     writer.finish();
 
@@ -56,7 +56,7 @@ TEST_CASE("a pack that is full is followed by the next", "[repository][pack]")
     std::vector<Extent> extents;
     const std::string text(100, 'x');
     for (std::uint32_t i = 0; i < 10; ++i) {
-        extents.push_back(writer.append(body_of(text + std::to_string(i))));
+        extents.push_back(writer.append(body_of_text(text + std::to_string(i))));
         REQUIRE(writer.is_full() == (i % 2 == 1));
         if (writer.is_full()) {
             CHECK(writer.finish() == i / 2);
@@ -80,7 +80,7 @@ TEST_CASE("the packs of several writers have their number as their position", "[
     run_workers(4, [&](std::size_t worker, const std::stop_token&) {
         PackWriter writer(set);
         for (int i = 0; i < 10; ++i) {
-            writer.append(body_of(std::string(90, static_cast<char>('a' + worker))));
+            writer.append(body_of_text(std::string(90, static_cast<char>('a' + worker))));
             writer.finish();
         }
     });
@@ -100,7 +100,7 @@ TEST_CASE("a writer that wrote nothing makes no pack", "[repository][pack]")
         PackWriter idle(set);
         idle.finish();
         PackWriter aborted(set);
-        aborted.append(body_of("lost"));
+        aborted.append(body_of_text("lost"));
     }
     CHECK(set.finished().empty());
     CHECK(names_in(*memory.storage, "backup").empty());
@@ -120,7 +120,7 @@ TEST_CASE("a pack that could not be made durable is not counted", "[repository][
         PackSet set(*repository, kStanza, kLabel, 1U << 20U);
         PackWriter writer(set);
         const auto write = [&] {
-            writer.append(body_of("text"));
+            writer.append(body_of_text("text"));
             writer.finish();
         };
         CAPTURE(n);
@@ -135,9 +135,9 @@ TEST_CASE("a pack in another's place, or none at all, is noticed", "[repository]
     const MemoryRepository memory(gcm_setting());
     PackSet set(*memory.repository, kStanza, kLabel, 100);
     PackWriter writer(set);
-    const Extent extent = writer.append(body_of("first"));
+    const Extent extent = writer.append(body_of_text("first"));
     writer.finish();
-    writer.append(body_of("other"));
+    writer.append(body_of_text("other"));
     writer.finish();
     memory.replace(pack_path(kStanza, kLabel, 0), memory.read(pack_path(kStanza, kLabel, 1)));
     CHECK_THROWS_MATCHES(
@@ -155,7 +155,7 @@ TEST_CASE("parts of frames are read from many packs in any order", "[repository]
     PackWriter writer(set);
     std::vector<Extent> extents;
     for (int i = 0; i < 30; ++i) {
-        extents.push_back(writer.append(body_of(fmt::format("frame {:02} of the pack", i))));
+        extents.push_back(writer.append(body_of_text(fmt::format("frame {:02} of the pack", i))));
         writer.finish();
         extents.back().position = 6;
         extents.back().size = 2;
@@ -174,7 +174,7 @@ TEST_CASE("an extent larger than its frame is refused", "[repository][pack][bug-
     const MemoryRepository memory;
     PackSet set(*memory.repository, kStanza, kLabel, 1000);
     PackWriter writer(set);
-    Extent extent = writer.append(body_of("four"));
+    Extent extent = writer.append(body_of_text("four"));
     writer.finish();
     extent.position = GENERATE(1U, 4U, 5U, 0xFFFFFFFFU);
     CHECK_THROWS_MATCHES(
@@ -190,12 +190,12 @@ TEST_CASE("a pack that has been open for long is full, however small", "[reposit
     const MemoryRepository memory;
     PackSet set(*memory.repository, kStanza, kLabel, 1U << 30U);
     PackWriter writer(set);
-    writer.append(body_of("text"));
+    writer.append(body_of_text("text"));
     CHECK_FALSE(writer.is_full());
     sleep_milliseconds(2100);
     CHECK(writer.is_full());
     writer.finish();
-    writer.append(body_of("text"));
+    writer.append(body_of_text("text"));
     CHECK_FALSE(writer.is_full());
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("packs of an earlier try are taken over, and names it has used are not
     PackSet set(*memory.repository, kStanza, kLabel, 1000);
     set.take_over({{{kLabel, 1}, 100}, {{kLabel, 3}, 300}});
     PackWriter writer(set);
-    writer.append(body_of("new"));
+    writer.append(body_of_text("new"));
     CHECK(writer.finish() == 7U);
 
     const auto packs = set.finished();

@@ -11,7 +11,7 @@ using namespace pgstrata::test;
 namespace {
 
 constexpr auto kDelta = "20261121-020000F_20261121-030000I";
-constexpr std::uint32_t kPage = 1024;
+constexpr std::uint32_t kChainPage = 1024;
 
 codec::FrameBody body_of(ByteView bytes)
 {
@@ -52,17 +52,17 @@ struct Chain {
     {
         full.add(as_bytes("something else"));
         PageMap map;
-        map.page_size = kPage;
+        map.page_size = kChainPage;
         map.file_pages = 3;
         map.hashes = {1, 2, 3};
-        map.extents = {full.add(as_bytes(std::string(3 * kPage, 'f')))};
+        map.extents = {full.add(as_bytes(std::string(3 * kChainPage, 'f')))};
         full_map = map;
 
         map.is_dense = false;
         map.file_pages = 4;
         map.numbers = {1, 3};
         map.hashes = {12, 14};
-        map.extents = {delta.add(as_bytes(std::string(2 * kPage, 'd')))};
+        map.extents = {delta.add(as_bytes(std::string(2 * kChainPage, 'd')))};
         delta_map = map;
     }
 
@@ -123,8 +123,9 @@ TEST_CASE("a chain of maps leads into the packs of each map's backup",
     CHECK(maps[1].extents[0].pack == 1);
     const FilePages pages(maps, "a file");
     CHECK(pages.hashes() == std::vector<std::uint64_t>{1, 12, 3, 14});
-    CHECK(bytes_of(chain, pages) == std::string(kPage, 'f') + std::string(kPage, 'd') +
-                                        std::string(kPage, 'f') + std::string(kPage, 'd'));
+    CHECK(bytes_of(chain, pages) == std::string(kChainPage, 'f') + std::string(kChainPage, 'd') +
+                                        std::string(kChainPage, 'f') +
+                                        std::string(kChainPage, 'd'));
 }
 
 TEST_CASE("a map may be cut into extents of its backup", "[repository][file_pages]")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
+#include "unit/repository/wal_segments.hpp"
 
 #include "pgstrata/repository/recovery_plan.hpp"
 
@@ -7,15 +8,13 @@
 
 using namespace pgstrata;
 using namespace pgstrata::repository;
+using namespace pgstrata::test;
 using pgstrata::postgres::Lsn;
 using pgstrata::postgres::Timeline;
 using pgstrata::test::HasCode;
 using Follow = RecoveryTarget::Follow;
 
 namespace {
-
-constexpr std::int64_t kSecond = 1000000;
-constexpr std::uint32_t kSegmentSize = 16U << 20U;
 
 BackupSummary make_backup(std::string label, Timeline timeline, UnixSeconds stop, Lsn stop_lsn)
 {
@@ -40,7 +39,7 @@ const std::vector<BackupSummary> kBackups = {
     make_backup("d", 2, 4000, Lsn{0x6000100}),
     make_backup("e", 3, 5000, Lsn{0x8000100}),
 };
-const TimelineTree kTree = {
+const TimelineTree kForkedTree = {
     {2, {{1, Lsn{0x5000000}}}},
     {3, {{1, Lsn{0x5000000}}, {2, Lsn{0x7000000}}}},
     {4, {{1, Lsn{0x3500000}}}},
@@ -72,7 +71,7 @@ RecoveryTarget follow(Follow how, Timeline timeline = 0)
 
 std::string chosen(const RecoveryTarget& target)
 {
-    const BackupSummary* backup = choose_backup(kBackups, target, kTree);
+    const BackupSummary* backup = choose_backup(kBackups, target, kForkedTree);
     return backup != nullptr ? backup->label : "none";
 }
 
@@ -109,7 +108,7 @@ TEST_CASE("without a target the newest backup is taken", "[recovery_plan]")
     RecoveryTarget target;
     target.type = type;
     CHECK(chosen(target) == "e");
-    CHECK(choose_backup({}, target, kTree) == nullptr);
+    CHECK(choose_backup({}, target, kForkedTree) == nullptr);
 }
 
 // A summary holds whole seconds: a backup that ended "at 2000" may have ended at 2000.9.
@@ -121,15 +120,15 @@ TEST_CASE("a time target takes the newest backup that surely ended before it",
         std::string expected;
     };
     const auto row = GENERATE(values<Row>({
-        {6000 * kSecond, "e"},
-        {5001 * kSecond, "e"},
-        {5000 * kSecond, "d"},
-        {2001 * kSecond, "b"},
-        {2000 * kSecond + 999999, "a"},
-        {2000 * kSecond, "a"},
-        {2000 * kSecond - 1, "a"},
-        {1000 * kSecond + 500000, "none"},
-        {1000 * kSecond, "none"},
+        {6000 * kMicrosecondsPerSecond, "e"},
+        {5001 * kMicrosecondsPerSecond, "e"},
+        {5000 * kMicrosecondsPerSecond, "d"},
+        {2001 * kMicrosecondsPerSecond, "b"},
+        {2000 * kMicrosecondsPerSecond + 999999, "a"},
+        {2000 * kMicrosecondsPerSecond, "a"},
+        {2000 * kMicrosecondsPerSecond - 1, "a"},
+        {1000 * kMicrosecondsPerSecond + 500000, "none"},
+        {1000 * kMicrosecondsPerSecond, "none"},
         {0, "none"},
         {-1, "none"},
     }));
@@ -183,15 +182,15 @@ TEST_CASE("a timeline that is asked for decides which backups can be used",
 
 TEST_CASE("a target and a timeline must both fit", "[recovery_plan][bug-40]")
 {
-    RecoveryTarget target = time_target(2500 * kSecond);
+    RecoveryTarget target = time_target(2500 * kMicrosecondsPerSecond);
     target.follow = Follow::number;
     target.timeline = 4;
     CHECK(chosen(target) == "b");
-    target.time = 1500 * kSecond;
+    target.time = 1500 * kMicrosecondsPerSecond;
     CHECK(chosen(target) == "a");
-    target.time = 500 * kSecond;
+    target.time = 500 * kMicrosecondsPerSecond;
     CHECK(chosen(target) == "none");
-    target.time = 9999 * kSecond;
+    target.time = 9999 * kMicrosecondsPerSecond;
     target.timeline = 2;
     CHECK(chosen(target) == "d");
 }
@@ -207,9 +206,9 @@ TEST_CASE("a timeline can be reached when it was left at or after the backup's s
         {{0x34FFFF8, true}, {0x3500000, true}, {0x3500008, false}, {0x4000000, false}}));
     CAPTURE(row.stop);
     const BackupSummary backup = make_backup("x", 1, 1000, Lsn{row.stop});
-    CHECK(can_reach(backup, 4, kTree) == row.is_reachable);
-    CHECK(can_reach(backup, 1, kTree));
-    CHECK_FALSE(can_reach(backup, 5, kTree));
+    CHECK(can_reach(backup, 4, kForkedTree) == row.is_reachable);
+    CHECK(can_reach(backup, 1, kForkedTree));
+    CHECK_FALSE(can_reach(backup, 5, kForkedTree));
 }
 
 TEST_CASE("a backup reaches what comes after its own timeline and nothing else",
@@ -229,7 +228,7 @@ TEST_CASE("a backup reaches what comes after its own timeline and nothing else",
     CAPTURE(row.backup);
     std::vector<Timeline> reachable;
     for (Timeline timeline = 0; timeline < 20; ++timeline) {
-        if (can_reach(backup_named(row.backup), timeline, kTree)) {
+        if (can_reach(backup_named(row.backup), timeline, kForkedTree)) {
             reachable.push_back(timeline);
         }
     }
@@ -239,7 +238,7 @@ TEST_CASE("a backup reaches what comes after its own timeline and nothing else",
 TEST_CASE("a timeline whose own history is lost cannot be reached from its parent",
           "[recovery_plan][bug-21]")
 {
-    TimelineTree tree = kTree;
+    TimelineTree tree = kForkedTree;
     tree.erase(3);
     CHECK(can_reach(backup_named('e'), 3, tree));
     CHECK_FALSE(can_reach(backup_named('d'), 3, tree));
@@ -274,7 +273,7 @@ TEST_CASE("recovery ends on the newest timeline that can be reached, or on the o
     CAPTURE(row.backup, static_cast<int>(row.type), static_cast<int>(row.how), row.number);
     RecoveryTarget target = follow(row.how, row.number);
     target.type = row.type;
-    CHECK(choose_timeline(backup_named(row.backup), target, kTree) == row.expected);
+    CHECK(choose_timeline(backup_named(row.backup), target, kForkedTree) == row.expected);
 }
 
 TEST_CASE("a timeline that cannot be reached is refused with both named",
@@ -289,8 +288,8 @@ TEST_CASE("a timeline that cannot be reached is refused with both named",
     const RecoveryTarget target = follow(Follow::number, row.timeline);
     const BackupSummary& backup = backup_named(row.backup);
     CHECK_THROWS_MATCHES(
-        choose_timeline(backup, target, kTree), Error, HasCode(ErrorCode::db_mismatch));
-    CHECK_THROWS_WITH(choose_timeline(backup, target, kTree),
+        choose_timeline(backup, target, kForkedTree), Error, HasCode(ErrorCode::db_mismatch));
+    CHECK_THROWS_WITH(choose_timeline(backup, target, kForkedTree),
                       Catch::Contains("backup " + backup.label) &&
                           Catch::Contains(fmt::format("timeline {} cannot", row.timeline)));
 }
@@ -299,7 +298,7 @@ TEST_CASE("the WAL of a recovery begins with the backup's first segment", "[reco
 {
     BackupSummary backup = make_backup("x", 1, 1000, Lsn{0x2000100});
     backup.start_lsn = Lsn{0x2000028};
-    CHECK(describe(wal_path(backup, 1, kTree, kSegmentSize), kSegmentSize) ==
+    CHECK(describe(wal_path(backup, 1, kForkedTree, kSegmentSize), kSegmentSize) ==
           "000000010000000000000002-");
 }
 
@@ -352,7 +351,7 @@ TEST_CASE("what came before the backup's own timeline is no part of its WAL", "[
 {
     BackupSummary backup = make_backup("x", 2, 1000, Lsn{0x6000100});
     backup.start_lsn = Lsn{0x6000028};
-    CHECK(describe(wal_path(backup, 3, kTree, kSegmentSize), kSegmentSize) ==
+    CHECK(describe(wal_path(backup, 3, kForkedTree, kSegmentSize), kSegmentSize) ==
           "000000020000000000000006-000000020000000000000006 000000030000000000000007-");
 }
 

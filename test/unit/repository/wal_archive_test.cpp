@@ -10,7 +10,6 @@ using namespace pgstrata::test;
 
 namespace {
 
-constexpr ArchiveId kId = {15, 1};
 constexpr std::size_t kLimit = 1U << 24U;
 
 WalObjectName object_name(const std::string& wal_name, std::string_view content, bool compressed)
@@ -20,7 +19,7 @@ WalObjectName object_name(const std::string& wal_name, std::string_view content,
 
 std::string object_path(const WalObjectName& name)
 {
-    return wal_directory(kStanza, kId, name.wal_name) + "/" + to_string(name);
+    return wal_directory(kStanza, kArchiveId, name.wal_name) + "/" + to_string(name);
 }
 
 // Stores a WAL file as archive-push does.
@@ -50,13 +49,13 @@ WalObjectName put(const MemoryRepository& memory,
 
 std::string read(const MemoryRepository& memory, const WalObjectName& name)
 {
-    return std::string(as_text(read_wal(*memory.repository, kStanza, kId, name, kLimit)));
+    return std::string(as_text(read_wal(*memory.repository, kStanza, kArchiveId, name, kLimit)));
 }
 
 std::vector<std::string> segments_from(const MemoryRepository& memory, std::string_view from)
 {
     std::vector<std::string> names;
-    list_segments(*memory.repository, kStanza, kId, from, [&](const std::string& name) {
+    list_segments(*memory.repository, kStanza, kArchiveId, from, [&](const std::string& name) {
         names.push_back(name);
         return true;
     });
@@ -79,7 +78,7 @@ TEST_CASE("a WAL file comes back in every form", "[repository][wal]")
     const std::string content = GENERATE(std::string("content"), std::string());
     const WalObjectName name = put(memory, wal_name, content, compressed);
 
-    const auto found = find_wal(*memory.repository, kStanza, kId, wal_name);
+    const auto found = find_wal(*memory.repository, kStanza, kArchiveId, wal_name);
 
     REQUIRE(found.size() == 1);
     CHECK(to_string(found[0]) == to_string(name));
@@ -96,9 +95,9 @@ TEST_CASE("only the objects of the very file are found", "[repository][wal][bug-
     put(memory, "000000010000000000000003", "four");
     storage::write_file(
         *memory.storage, "archive/demo/15-1/0000000100000000/" + segment + "-junk", as_bytes("x"));
-    CHECK(find_wal(*memory.repository, kStanza, kId, segment).size() == 2);
-    CHECK(find_wal(*memory.repository, kStanza, kId, segment + ".partial").size() == 1);
-    CHECK(find_wal(*memory.repository, kStanza, kId, "000000010000000000000004").empty());
+    CHECK(find_wal(*memory.repository, kStanza, kArchiveId, segment).size() == 2);
+    CHECK(find_wal(*memory.repository, kStanza, kArchiveId, segment + ".partial").size() == 1);
+    CHECK(find_wal(*memory.repository, kStanza, kArchiveId, "000000010000000000000004").empty());
     CHECK(find_wal(*memory.repository, kStanza, {15, 2}, segment).empty());
 }
 
@@ -142,7 +141,7 @@ TEST_CASE("the stored bytes of a segment are proved without looking at what they
                  gcm_setting(),
                  CipherSetting{codec::CipherType::aes_256_cbc, kGeneratedPassphrase}));
     Cluster cluster;
-    cluster.id = kId;
+    cluster.id = kArchiveId;
     cluster.wal_segment_size = 1U << 20U;
     const std::string content(cluster.wal_segment_size, 'w'); // no WAL at all
     const WalObjectName name = put(memory, "000000010000000000000002", content);
@@ -176,7 +175,7 @@ TEST_CASE("WAL that is stored as it is has nothing to prove it but the digest in
 {
     const MemoryRepository memory;
     Cluster cluster;
-    cluster.id = kId;
+    cluster.id = kArchiveId;
     cluster.wal_segment_size = 1U << 20U;
     const WalObjectName name =
         put(memory, "000000010000000000000002", std::string(1U << 20U, 'w'), false);
@@ -195,9 +194,10 @@ TEST_CASE("a WAL file larger than it may be is refused", "[repository][wal][bug-
     const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
     const WalObjectName name =
         put(memory, "000000010000000000000002", std::string(1000, 'x'), GENERATE(false, true));
-    CHECK_NOTHROW(read_wal(*memory.repository, kStanza, kId, name, 1000));
-    CHECK_THROWS_MATCHES(
-        read_wal(*memory.repository, kStanza, kId, name, 999), Error, HasCode(ErrorCode::format));
+    CHECK_NOTHROW(read_wal(*memory.repository, kStanza, kArchiveId, name, 1000));
+    CHECK_THROWS_MATCHES(read_wal(*memory.repository, kStanza, kArchiveId, name, 999),
+                         Error,
+                         HasCode(ErrorCode::format));
 }
 
 TEST_CASE("segments are listed in order, each once, over all directories",
@@ -221,7 +221,7 @@ TEST_CASE("segments are listed in order, each once, over all directories",
     CHECK(segments_from(memory, names[1]) ==
           std::vector<std::string>(names.begin() + 1, names.end()));
     CHECK(segments_from(memory, "0000000A0000000100000002").empty());
-    const WalRange range = wal_range(*memory.repository, kStanza, kId);
+    const WalRange range = wal_range(*memory.repository, kStanza, kArchiveId);
     CHECK(range.first == names.front());
     CHECK(range.last == names.back());
 }
@@ -233,8 +233,9 @@ TEST_CASE("a listing of segments stops when it is told to", "[repository][wal]")
     put(memory, "000000010000000000000002", "2");
     put(memory, "000000010000000100000000", "3");
     int visited = 0;
-    list_segments(
-        *memory.repository, kStanza, kId, "", [&](const std::string&) { return ++visited < 2; });
+    list_segments(*memory.repository, kStanza, kArchiveId, "", [&](const std::string&) {
+        return ++visited < 2;
+    });
     CHECK(visited == 2);
 }
 
@@ -242,7 +243,7 @@ TEST_CASE("an empty archive has no range", "[repository][wal]")
 {
     const MemoryRepository memory;
     storage::write_file(*memory.storage, "archive/demo/15-1/0000000100000000/junk", as_bytes("x"));
-    const WalRange range = wal_range(*memory.repository, kStanza, kId);
+    const WalRange range = wal_range(*memory.repository, kStanza, kArchiveId);
     CHECK(range.first.empty());
     CHECK(range.last.empty());
 }
@@ -254,14 +255,14 @@ TEST_CASE("timelines are those with a history file, counted in hex", "[repositor
     put(memory, "00000002.history", "1\t0/3000000\treason\n", false);
     put(memory, "000000030000000000000001", "x");
 
-    CHECK(list_timelines(*memory.repository, kStanza, kId) ==
+    CHECK(list_timelines(*memory.repository, kStanza, kArchiveId) ==
           std::vector<postgres::Timeline>{2, 16});
-    const auto history = read_timeline_history(*memory.repository, kStanza, kId, 16);
+    const auto history = read_timeline_history(*memory.repository, kStanza, kArchiveId, 16);
     REQUIRE(history);
     REQUIRE(history->size() == 2);
     CHECK((*history)[1].timeline == 2);
     CHECK((*history)[1].switch_point.value == 0x5000000);
-    CHECK_FALSE(read_timeline_history(*memory.repository, kStanza, kId, 10));
+    CHECK_FALSE(read_timeline_history(*memory.repository, kStanza, kArchiveId, 10));
 }
 
 TEST_CASE("two different histories of a timeline are an error", "[repository][wal][bug-18]")
@@ -269,7 +270,7 @@ TEST_CASE("two different histories of a timeline are an error", "[repository][wa
     const MemoryRepository memory;
     put(memory, "00000002.history", "1\t0/3000000\treason\n", false);
     put(memory, "00000002.history", "1\t0/4000000\treason\n", false);
-    CHECK_THROWS_MATCHES(read_timeline_history(*memory.repository, kStanza, kId, 2),
+    CHECK_THROWS_MATCHES(read_timeline_history(*memory.repository, kStanza, kArchiveId, 2),
                          Error,
                          HasCode(ErrorCode::archive_duplicate));
 }
@@ -288,6 +289,6 @@ TEST_CASE("all segments of many directories are listed in order, each once", "[r
     put(memory, expected.front() + ".partial", "a");
     put(memory, "00000002.history", "1\t0/3000000\tx\n");
 
-    CHECK(list_all_segments(*memory.repository, kStanza, kId) == expected);
+    CHECK(list_all_segments(*memory.repository, kStanza, kArchiveId) == expected);
     CHECK(list_all_segments(*memory.repository, kStanza, {15, 2}).empty());
 }

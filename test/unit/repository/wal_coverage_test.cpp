@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "unit/repository/wal_segments.hpp"
+
 #include "pgstrata/repository/wal_coverage.hpp"
 
 #include <catch2/catch.hpp>
@@ -7,6 +9,7 @@
 
 using namespace pgstrata;
 using namespace pgstrata::repository;
+using namespace pgstrata::test;
 using pgstrata::postgres::Lsn;
 using pgstrata::postgres::Timeline;
 using pgstrata::postgres::WalSegment;
@@ -14,7 +17,6 @@ using pgstrata::postgres::WalSegment;
 namespace {
 
 constexpr std::uint32_t kMegabyte = 1U << 20U;
-constexpr std::uint32_t kSize = 16 * kMegabyte;
 
 // Numbers of one timeline, from `first` to `last`.
 struct Numbers {
@@ -25,7 +27,7 @@ struct Numbers {
 
 using Runs = std::vector<Numbers>;
 
-std::vector<std::string> names(const Runs& runs, std::uint32_t size = kSize)
+std::vector<std::string> names(const Runs& runs, std::uint32_t size = kSegmentSize)
 {
     std::vector<std::string> all;
     for (const Numbers& run : runs) {
@@ -37,14 +39,11 @@ std::vector<std::string> names(const Runs& runs, std::uint32_t size = kSize)
     return all;
 }
 
-Lsn inside(std::uint64_t number, std::uint32_t size = kSize)
-{
-    return Lsn{number * size + 0x28};
-}
-
 // From segment `start` to segment `stop`.
-BackupSummary
-backup(Timeline timeline, std::uint64_t start, std::uint64_t stop, std::uint32_t size = kSize)
+BackupSummary backup(Timeline timeline,
+                     std::uint64_t start,
+                     std::uint64_t stop,
+                     std::uint32_t size = kSegmentSize)
 {
     BackupSummary summary;
     summary.label = "backup";
@@ -64,7 +63,7 @@ std::string text(const std::vector<WalRange>& ranges)
     return all;
 }
 
-std::string name(Timeline timeline, std::uint64_t number, std::uint32_t size = kSize)
+std::string name(Timeline timeline, std::uint64_t number, std::uint32_t size = kSegmentSize)
 {
     return to_string(WalSegment{timeline, number}, size);
 }
@@ -76,7 +75,7 @@ std::string between(Timeline timeline, std::uint64_t first, std::uint64_t last)
 
 BackupWal cover_one(const Runs& there, const BackupSummary& what, const TimelineTree& tree = {})
 {
-    return cover_wal(names(there), {what}, tree, kSize).backups.at(0);
+    return cover_wal(names(there), {what}, tree, kSegmentSize).backups.at(0);
 }
 
 // 1 was left for 2 in segment 0x15, and 2 for 10 (0A) in segment 0x20.
@@ -89,17 +88,17 @@ const TimelineTree kTree = {
 
 TEST_CASE("an archive without holes has no gaps", "[repository][wal_coverage]")
 {
-    CHECK(cover_wal({}, {}, {}, kSize).gaps.empty());
-    CHECK(cover_wal(names({{1, 5, 5}}), {}, {}, kSize).gaps.empty());
-    CHECK(cover_wal(names({{1, 5, 300}}), {}, {}, kSize).gaps.empty());
-    CHECK(cover_wal(names({{1, 5, 0x14}, {2, 0x15, 0x30}}), {}, kTree, kSize).gaps.empty());
+    CHECK(cover_wal({}, {}, {}, kSegmentSize).gaps.empty());
+    CHECK(cover_wal(names({{1, 5, 5}}), {}, {}, kSegmentSize).gaps.empty());
+    CHECK(cover_wal(names({{1, 5, 300}}), {}, {}, kSegmentSize).gaps.empty());
+    CHECK(cover_wal(names({{1, 5, 0x14}, {2, 0x15, 0x30}}), {}, kTree, kSegmentSize).gaps.empty());
     // The old primary went on after the switch, and nobody needs that.
-    CHECK(cover_wal(names({{1, 5, 0x18}, {2, 0x15, 0x30}}), {}, kTree, kSize).gaps.empty());
+    CHECK(cover_wal(names({{1, 5, 0x18}, {2, 0x15, 0x30}}), {}, kTree, kSegmentSize).gaps.empty());
 }
 
 TEST_CASE("segments missing between others are gaps", "[repository][wal_coverage][bug-20]")
 {
-    const auto found = cover_wal(names({{1, 5, 6}, {1, 8, 9}, {1, 12, 20}}), {}, {}, kSize);
+    const auto found = cover_wal(names({{1, 5, 6}, {1, 8, 9}, {1, 12, 20}}), {}, {}, kSegmentSize);
 
     CHECK(text(found.gaps) == between(1, 7, 7) + " " + between(1, 10, 11));
 }
@@ -150,7 +149,8 @@ TEST_CASE("what retention leaves out between two backups is no gap", "[repositor
         {Runs{{1, 3, 5}, {1, 20, 22}, {1, 24, 30}}, between(1, 23, 23)},
     }));
 
-    const auto found = cover_wal(names(there), {backup(1, 3, 5), backup(1, 20, 21)}, {}, kSize);
+    const auto found =
+        cover_wal(names(there), {backup(1, 3, 5), backup(1, 20, 21)}, {}, kSegmentSize);
 
     CHECK(text(found.gaps) == gaps);
 }
@@ -160,8 +160,9 @@ TEST_CASE("retention may leave out the end of one timeline and the beginning of 
 {
     const auto all = names({{1, 3, 5}, {2, 0x1A, 0x1C}});
 
-    CHECK(cover_wal(all, {backup(1, 3, 5), backup(2, 0x1A, 0x1B)}, kTree, kSize).gaps.empty());
-    CHECK(text(cover_wal(all, {backup(1, 3, 5)}, kTree, kSize).gaps) ==
+    CHECK(
+        cover_wal(all, {backup(1, 3, 5), backup(2, 0x1A, 0x1B)}, kTree, kSegmentSize).gaps.empty());
+    CHECK(text(cover_wal(all, {backup(1, 3, 5)}, kTree, kSegmentSize).gaps) ==
           between(1, 6, 0x14) + " " + between(2, 0x15, 0x19));
 }
 
@@ -180,14 +181,15 @@ TEST_CASE("a gap may lie on either side of a timeline switch", "[repository][wal
         {Runs{{1, 5, 0x19}, {2, 0x17, 0x18}}, between(2, 0x15, 0x16)},
     }));
 
-    CHECK(text(cover_wal(names(there), {}, kTree, kSize).gaps) == gaps);
+    CHECK(text(cover_wal(names(there), {}, kTree, kSegmentSize).gaps) == gaps);
 }
 
 TEST_CASE("a hole that two timelines share is reported once", "[repository][wal_coverage]")
 {
     const TimelineTree tree = {{2, {{1, inside(9)}}}, {3, {{1, inside(12)}}}};
 
-    const auto found = cover_wal(names({{1, 3, 5}, {2, 9, 9}, {3, 12, 12}}), {}, tree, kSize);
+    const auto found =
+        cover_wal(names({{1, 3, 5}, {2, 9, 9}, {3, 12, 12}}), {}, tree, kSegmentSize);
 
     CHECK(text(found.gaps) == between(1, 6, 11));
 }
@@ -198,7 +200,7 @@ TEST_CASE("a timeline without its history is lost when there is an older one",
     const std::vector<Timeline> none;
     const auto lost =
         [](const Runs& there, const std::vector<BackupSummary>& backups, const TimelineTree& tree) {
-            return cover_wal(names(there), backups, tree, kSize).lost_histories;
+            return cover_wal(names(there), backups, tree, kSegmentSize).lost_histories;
         };
     CHECK(lost({{1, 3, 5}, {2, 6, 7}}, {}, {}) == std::vector<Timeline>{2});
     CHECK(lost({{1, 3, 0x15}, {2, 0x15, 0x16}}, {}, kTree) == none);
@@ -228,7 +230,7 @@ TEST_CASE("a stop on the border of a segment does not need that segment",
           "[repository][wal_coverage][bug-22]")
 {
     BackupSummary summary = backup(1, 12, 12);
-    summary.stop_lsn = Lsn{13 * std::uint64_t{kSize}};
+    summary.stop_lsn = Lsn{13 * std::uint64_t{kSegmentSize}};
 
     CHECK(cover_one({{1, 12, 12}}, summary).missing.empty());
 }
@@ -304,7 +306,8 @@ TEST_CASE("numbers that no cluster reaches take no time", "[repository][wal_cove
     const TimelineTree tree = {{2, {{1, Lsn{UINT64_MAX}}}},
                                {4, {{1, Lsn{UINT64_MAX}}, {3, Lsn{0}}}}};
 
-    const auto found = cover_wal(names({{1, 1, 2}, {2, 5, 5}, {4, 7, 7}}), {summary}, tree, kSize);
+    const auto found =
+        cover_wal(names({{1, 1, 2}, {2, 5, 5}, {4, 7, 7}}), {summary}, tree, kSegmentSize);
 
     CHECK(found.backups.at(0).missing.size() == 1);
     CHECK(found.backups.at(0).missing.at(0).first == name(1, 3));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/repository/fixture.hpp"
+#include "unit/repository/wal_segments.hpp"
 
 #include "pgstrata/repository/wal_gap.hpp"
 
@@ -10,8 +11,6 @@ using namespace pgstrata::repository;
 using namespace pgstrata::test;
 
 namespace {
-
-constexpr std::uint32_t kSegmentSize = 16U << 20U;
 
 struct GapRun {
     explicit GapRun(const CipherSetting& setting = {}) : memory(setting)

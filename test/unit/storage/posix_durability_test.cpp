@@ -130,8 +130,8 @@ int openat(int fd, const char* path, int flags, ...)
 
 namespace {
 
-struct Fixture {
-    explicit Fixture(Unfinished unfinished = Unfinished::nameless)
+struct DurableFixture {
+    explicit DurableFixture(Unfinished unfinished = Unfinished::nameless)
         : store(storage::make_posix_storage({.root = directory.path()}, unfinished))
     {
     }
@@ -149,7 +149,7 @@ TEST_CASE("data is durable before its name, and the name before commit returns",
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
     const auto mode = GENERATE(WriteMode::once, WriteMode::replace);
-    Fixture fixture(unfinished);
+    DurableFixture fixture(unfinished);
     test::write_text(*fixture.store, "d/before", "x");
     Recording recording;
 
@@ -160,7 +160,7 @@ TEST_CASE("data is durable before its name, and the name before commit returns",
 
 TEST_CASE("new directories are durable in their parents", "[storage][bug-43]")
 {
-    Fixture fixture;
+    DurableFixture fixture;
     test::write_text(*fixture.store, "d/before", "x");
     Recording recording;
 
@@ -175,7 +175,7 @@ TEST_CASE("new directories are durable in their parents", "[storage][bug-43]")
 
 TEST_CASE("a removal is durable", "[storage][bug-43]")
 {
-    Fixture fixture;
+    DurableFixture fixture;
     test::write_text(*fixture.store, "d/e/a", "x");
     Recording recording;
 
@@ -191,7 +191,7 @@ TEST_CASE("a failed sync or naming is an error and shows no file", "[storage][bu
     const auto mode = GENERATE(WriteMode::once, WriteMode::replace);
     const auto [event, code] = GENERATE(table<std::string, ErrorCode>(
         {{"sync file", ErrorCode::file_sync}, {"name a", ErrorCode::file_move}}));
-    Fixture fixture(unfinished);
+    DurableFixture fixture(unfinished);
     {
         Recording recording;
         recording.fail = event;
@@ -207,7 +207,7 @@ TEST_CASE("a failed sync or naming is an error and shows no file", "[storage][bu
 
 TEST_CASE("a failed sync of a directory is an error", "[storage][bug-45]")
 {
-    Fixture fixture;
+    DurableFixture fixture;
     test::write_text(*fixture.store, "d/before", "x");
     Recording recording;
     recording.fail = "sync d";
@@ -221,7 +221,7 @@ TEST_CASE("a failed sync of a directory is an error", "[storage][bug-45]")
 TEST_CASE("filesystems that can do less still write once", "[storage][bug-42]")
 {
     const bool has_rename_noreplace = GENERATE(true, false);
-    Fixture fixture;
+    DurableFixture fixture;
     Recording recording;
     recording.has_nameless = false;
     recording.has_rename_noreplace = has_rename_noreplace;

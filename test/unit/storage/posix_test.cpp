@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "storage/posix_file.hpp"
+#include "support/file_mode.hpp"
 #include "support/matchers.hpp"
 #include "support/storage_contract.hpp"
 #include "support/temporary_directory.hpp"
@@ -23,11 +24,12 @@ using namespace pgstrata;
 using storage::Unfinished;
 using storage::WriteMode;
 using test::HasCode;
+using test::mode_of;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Fixture {
+struct PosixFixture {
     std::unique_ptr<storage::Storage> make(Unfinished unfinished = Unfinished::nameless) const
     {
         return storage::make_posix_storage({.root = directory / "root"}, unfinished);
@@ -36,13 +38,6 @@ struct Fixture {
 
     test::TemporaryDirectory directory;
 };
-
-unsigned mode_of(const std::string& path)
-{
-    struct stat status {};
-    REQUIRE(::lstat(path.c_str(), &status) == 0);
-    return status.st_mode & 07777U;
-}
 
 class Umask {
 public:
@@ -63,7 +58,7 @@ std::size_t entries_in(const std::string& path)
 
 } // namespace
 
-TEST_CASE_METHOD(Fixture, "modes are applied whatever the umask", "[storage]")
+TEST_CASE_METHOD(PosixFixture, "modes are applied whatever the umask", "[storage]")
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
     const auto mask = GENERATE(0U, 0077U, 0027U);
@@ -79,7 +74,9 @@ TEST_CASE_METHOD(Fixture, "modes are applied whatever the umask", "[storage]")
     CHECK((mode_of(directory / "root") & 0777U) == 0775);
 }
 
-TEST_CASE_METHOD(Fixture, "nothing is written through a link below the root", "[storage][bug-52]")
+TEST_CASE_METHOD(PosixFixture,
+                 "nothing is written through a link below the root",
+                 "[storage][bug-52]")
 {
     const auto mode = GENERATE(WriteMode::once, WriteMode::replace);
     const auto store = make();
@@ -98,7 +95,7 @@ TEST_CASE_METHOD(Fixture, "nothing is written through a link below the root", "[
     CHECK(entries_in(directory / "outside") == 2);
 }
 
-TEST_CASE_METHOD(Fixture, "a link in place of a file is not written to", "[storage][bug-52]")
+TEST_CASE_METHOD(PosixFixture, "a link in place of a file is not written to", "[storage][bug-52]")
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
     const auto store = make(unfinished);
@@ -114,7 +111,7 @@ TEST_CASE_METHOD(Fixture, "a link in place of a file is not written to", "[stora
     CHECK(fs::file_size(directory / "outside") == 4);
 }
 
-TEST_CASE_METHOD(Fixture, "the root may be a link", "[storage]")
+TEST_CASE_METHOD(PosixFixture, "the root may be a link", "[storage]")
 {
     fs::create_directory(directory / "target");
     fs::create_symlink("target", directory / "root");
@@ -128,7 +125,7 @@ TEST_CASE_METHOD(Fixture, "the root may be a link", "[storage]")
     CHECK(store->is_listing_cheap());
 }
 
-TEST_CASE_METHOD(Fixture, "links and special files are told apart", "[storage]")
+TEST_CASE_METHOD(PosixFixture, "links and special files are told apart", "[storage]")
 {
     const auto store = make();
     test::write_text(*store, "a", "x");
@@ -145,7 +142,9 @@ TEST_CASE_METHOD(Fixture, "links and special files are told apart", "[storage]")
     CHECK(seen == "a link ");
 }
 
-TEST_CASE_METHOD(Fixture, "an unfinished file under a temporary name is not listed", "[storage]")
+TEST_CASE_METHOD(PosixFixture,
+                 "an unfinished file under a temporary name is not listed",
+                 "[storage]")
 {
     const auto store = make(Unfinished::named);
     {
@@ -159,7 +158,7 @@ TEST_CASE_METHOD(Fixture, "an unfinished file under a temporary name is not list
     CHECK(entries_in(at("d")) == 0);
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(PosixFixture,
                  "an unfinished file without a name leaves the directory empty",
                  "[storage]")
 {
@@ -172,7 +171,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK(test::names(*store, "d").empty());
 }
 
-TEST_CASE_METHOD(Fixture,
+TEST_CASE_METHOD(PosixFixture,
                  "only old leftovers of killed writers go with their directory",
                  "[storage]")
 {
@@ -189,7 +188,7 @@ TEST_CASE_METHOD(Fixture,
     CHECK_FALSE(fs::exists(at("d")));
 }
 
-TEST_CASE_METHOD(Fixture, "a relative root is refused", "[storage][bug-52]")
+TEST_CASE_METHOD(PosixFixture, "a relative root is refused", "[storage][bug-52]")
 {
     CHECK_THROWS_MATCHES(storage::make_posix_storage({.root = "relative"}),
                          Error,
@@ -197,7 +196,7 @@ TEST_CASE_METHOD(Fixture, "a relative root is refused", "[storage][bug-52]")
 }
 
 // A limit on the size of files stands in for a full disk: both end a write(2) early.
-TEST_CASE_METHOD(Fixture, "a write that does not fit leaves nothing", "[storage][bug-45]")
+TEST_CASE_METHOD(PosixFixture, "a write that does not fit leaves nothing", "[storage][bug-45]")
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
     const pid_t child = ::fork();
@@ -241,7 +240,7 @@ TEST_CASE("a full filesystem is a write error with a hint", "[storage][bug-45]")
     }
 }
 
-TEST_CASE_METHOD(Fixture, "a killed writer leaves no file", "[storage][bug-42]")
+TEST_CASE_METHOD(PosixFixture, "a killed writer leaves no file", "[storage][bug-42]")
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
     const pid_t child = ::fork();
