@@ -213,11 +213,10 @@ void check_stop_file(const std::string& lock_path, const std::string& stanza)
 {
     constexpr const char* kHint = "the start command removes it.";
     if (has_stop_file(lock_path, "")) {
-        throw Error(ErrorCode::stop, "stop file may_exist for all stanzas", kHint);
+        throw Error(ErrorCode::stop, "stop file exists for all stanzas", kHint);
     }
     if (has_stop_file(lock_path, stanza)) {
-        throw Error(
-            ErrorCode::stop, fmt::format("stop file may_exist for stanza {}", stanza), kHint);
+        throw Error(ErrorCode::stop, fmt::format("stop file exists for stanza {}", stanza), kHint);
     }
 }
 
