@@ -58,6 +58,21 @@ TEST_CASE("a sleep ends soon after a signal", "[util][cancel][bug-57]")
     CHECK(monotonic_milliseconds() - begin < 10000);
 }
 
+TEST_CASE("a pause grows by a quarter until it is the longest", "[util][cancel]")
+{
+    const ResetSignal reset;
+    GrowingPause pause(8, 14);
+    for (const std::uint64_t length : {8U, 11U, 14U, 14U}) {
+        const std::uint64_t begin = monotonic_milliseconds();
+        pause.sleep();
+        const std::uint64_t took = monotonic_milliseconds() - begin;
+        CHECK(took + 1 >= length);
+        CHECK(took < length + 1000);
+    }
+    set_pending_signal(SIGTERM);
+    CHECK_THROWS_MATCHES(pause.sleep(), Error, HasCode(ErrorCode::terminated));
+}
+
 TEST_CASE("installed handlers note the signal and the process goes on", "[util][cancel][bug-57]")
 {
     const int number = GENERATE(SIGTERM, SIGINT, SIGHUP);

@@ -181,6 +181,24 @@ TEST_CASE("a file that cannot be put in its place leaves everything as it was",
                          HasCode(ErrorCode::file_missing));
 }
 
+TEST_CASE("directories are made with those above them, and one that is there is left",
+          "[util][file]")
+{
+    const TemporaryDirectory directory;
+    make_directories(directory / "a/b", 0700);
+    make_directories(directory / "a/b/c", 0750);
+
+    struct stat status {};
+    REQUIRE(::stat((directory / "a/b").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0700);
+    REQUIRE(::stat((directory / "a/b/c").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777U) == 0750);
+
+    open_file(directory / "file", O_WRONLY | O_CREAT);
+    CHECK_THROWS_MATCHES(
+        make_directories(directory / "file/d", 0700), Error, HasCode(ErrorCode::path_create));
+}
+
 TEST_CASE("a directory that is not there cannot be synced", "[util][file][bug-43]")
 {
     const TemporaryDirectory directory;

@@ -148,6 +148,15 @@ TEST_CASE("limits of numbers and texts are kept", "[util][serial][bug-54]")
         CHECK_THROWS_MATCHES(
             SerialReader(bytes, "a test").varint(499), Error, HasCode(ErrorCode::format));
     }
+    SECTION("a number of 32 bits is no larger")
+    {
+        constexpr std::uint64_t kMax32 = std::numeric_limits<std::uint32_t>::max();
+        out.varint(kMax32);
+        out.varint(kMax32 + 1);
+        SerialReader in(bytes, "a test");
+        CHECK(in.varint_u32() == kMax32);
+        CHECK_THROWS_MATCHES(in.varint_u32(), Error, HasCode(ErrorCode::format));
+    }
     SECTION("a text at its limit passes and one above does not")
     {
         out.text("12345");
