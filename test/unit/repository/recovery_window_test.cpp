@@ -89,10 +89,9 @@ std::string text(const std::vector<WindowGap>& gaps)
 
 } // namespace
 
-TEST_CASE(
-    "the window has a stretch for what recovery reaches from each backup_until, and what lies "
-    "between are gaps",
-    "[repository][recovery_window][bug-20]")
+TEST_CASE("the window has a stretch for what recovery reaches from each backup, and what lies "
+          "between are gaps",
+          "[repository][recovery_window][bug-20]")
 {
     // Backups of segments 2-3, 10-11 and 20-21 that end at 310, 1110 and 2110.
     const std::vector<BackupSummary> backups = {
@@ -101,12 +100,12 @@ TEST_CASE(
         {{{1, 30}}, "310-3000", ""},
         {{{2, 5}, {7, 30}}, "310-500 1110-3000", "500-1110(6..6)"},
         {{{2, 5}, {7, 8}, {10, 30}}, "310-500 1110-3000", "500-1110(6..6)(9..9)"},
-        // The hole is after the last backup_until: what follows it is lost until the next one.
+        // The hole is after the last backup: what follows it is lost until the next one.
         {{{2, 24}, {26, 30}}, "310-2400", "2400-?(25..25)"},
         {{{2, 5}, {7, 24}, {26, 30}}, "310-500 1110-2400", "500-1110(6..6) 2400-?(25..25)"},
         // Retention left only what makes the older ones consistent.
         {{{2, 3}, {10, 11}, {20, 30}}, "310-310 1110-1110 2110-3000", "310-1110 1110-2110"},
-        // A backup_until without its own WAL begins nothing.
+        // A backup without its own WAL begins nothing.
         {{{2, 9}, {11, 30}}, "310-900 2110-3000", "900-2110(10..10)"},
         {{{3, 30}}, "1110-3000", ""},
         {{}, "", ""},
@@ -136,7 +135,7 @@ TEST_CASE("missing WAL is a gap even between moments of the same second",
 TEST_CASE("backups whose WAL ends in the same segment share a stretch, and its end is looked for",
           "[repository][recovery_window]")
 {
-    // As of a standby, where a backup_until does not end its segment.
+    // As of a standby, where a backup does not end its segment.
     const std::vector<BackupSummary> backups = {
         backup_until(250, 2, 3), backup_until(290, 3, 3), backup_until(2110, 20, 21)};
     const WalCoverage coverage =
@@ -165,7 +164,7 @@ TEST_CASE("a stretch goes on over a change of the timeline", "[repository][recov
 TEST_CASE("what only an abandoned timeline reaches does not hide what the newest does",
           "[repository][recovery_window]")
 {
-    // The second backup_until was taken on timeline 1 after timeline 2 had left it in segment 5.
+    // The second backup was taken on timeline 1 after timeline 2 had left it in segment 5.
     const TimelineTree tree = {{2, {{1, inside(5)}}}};
     const std::vector<BackupSummary> backups = {backup_until(310, 2, 3), backup_until(710, 6, 7)};
     const WalCoverage coverage =
@@ -178,7 +177,7 @@ TEST_CASE("what only an abandoned timeline reaches does not hide what the newest
     CHECK(window_stop({found, {}, {}}) == 2000);
 }
 
-TEST_CASE("an offline backup_until is one moment and needs no WAL", "[repository][recovery_window]")
+TEST_CASE("an offline backup is one moment and needs no WAL", "[repository][recovery_window]")
 {
     std::vector<BackupSummary> backups = {backup_until(310, 2, 3), backup_until(600, 6, 6)};
     backups[1].is_online = false;
