@@ -6,6 +6,7 @@
 #include "pgstrata/codec/key.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -373,6 +374,8 @@ HttpAnswer HttpClient::send(const HttpRequest& request)
     } else if (!transfer.problem.empty()) {
         answer.failure = transfer.problem;
         answer.may_pass = transfer.may_pass;
+    } else if (const int shortage = descriptor_shortage()) {
+        raise_errno(ErrorCode::host_connect, shortage, "connect to the store");
     } else {
         answer.failure = text[0] != '\0' ? text.data() : curl_library().easy_strerror(code);
         answer.may_pass = !is_permanent(code);

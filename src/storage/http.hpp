@@ -50,8 +50,8 @@ public:
     explicit HttpClient(HttpOptions options);
     ~HttpClient();
 
-    // Failures of the network are answers. Throws Error(terminated) after a signal, and
-    // Error(host_connect) where there is no libcurl.
+    // Failures of the network are answers. Throws Error(terminated) after a signal, Error(kernel)
+    // for want of file descriptors, and Error(host_connect) where there is no libcurl.
     HttpAnswer send(const HttpRequest& request);
 
 private:

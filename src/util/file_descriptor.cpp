@@ -50,6 +50,12 @@ FileDescriptor open_file(const std::string& path, int flags, unsigned mode)
     return FileDescriptor(fd);
 }
 
+int descriptor_shortage()
+{
+    const FileDescriptor probe(::open("/", O_PATH | O_CLOEXEC));
+    return !probe.is_open() && (errno == EMFILE || errno == ENFILE) ? errno : 0;
+}
+
 std::size_t read_fully(int fd, MutableBytes out, const std::string& path)
 {
     std::size_t done = 0;

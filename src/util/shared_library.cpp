@@ -4,30 +4,18 @@
 #include "pgstrata/util/file_descriptor.hpp"
 
 #include <dlfcn.h>
-#include <fcntl.h>
-
-#include <cerrno>
 
 namespace pgstrata {
-
-namespace {
-
-// dlopen(3) goes on to the next directory after any failure, and tells of the last one only.
-bool lacks_descriptors()
-{
-    const FileDescriptor probe(::open("/", O_PATH | O_CLOEXEC));
-    return !probe.is_open() && (errno == EMFILE || errno == ENFILE);
-}
-
-} // namespace
 
 SharedLibrary::SharedLibrary(std::string name, ErrorCode code, std::string hint)
     : name_(std::move(name)), code_(code), hint_(std::move(hint)),
       handle_(::dlopen(name_.c_str(), RTLD_NOW | RTLD_LOCAL))
 {
     if (handle_ == nullptr) {
-        if (lacks_descriptors()) {
-            raise_errno(code_, errno, fmt::format("load the library '{}'", name_));
+        // dlopen(3) goes on to the next directory after any failure, and tells of the last one
+        // only.
+        if (const int shortage = descriptor_shortage()) {
+            raise_errno(code_, shortage, fmt::format("load the library '{}'", name_));
         }
         throw Error(code_, fmt::format("unable to load the library '{}'", name_), hint_);
     }

@@ -3,6 +3,7 @@
 #include "storage/http.hpp"
 #include "support/http_server.hpp"
 #include "support/matchers.hpp"
+#include "support/no_descriptors.hpp"
 #include "support/process.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -207,6 +208,17 @@ TEST_CASE("a refused connection and an unknown host may pass", "[s3][http]")
 
     CHECK(answer.status == 0);
     CHECK(answer.may_pass);
+}
+
+TEST_CASE("want of file descriptors is not taken for a fault of the network", "[s3][http][bug-58]")
+{
+    const HttpServer server(hello);
+    HttpClient client({});
+    REQUIRE(client.send({.url = server.url()}).status == 200);
+    HttpClient another({});
+
+    const NoDescriptors none;
+    CHECK_THROWS_MATCHES(another.send({.url = server.url()}), Error, HasCode(ErrorCode::kernel));
 }
 
 TEST_CASE("a request ends with the process unless it has to be finished", "[s3][http][bug-57]")

@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
+#include "support/no_descriptors.hpp"
 
 #include "pgstrata/util/shared_library.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <sys/resource.h>
-
-#include <optional>
-
 using namespace pgstrata;
 using pgstrata::test::HasCode;
+using pgstrata::test::NoDescriptors;
 
 TEST_CASE("functions of a library are found by name", "[util]")
 {
@@ -32,20 +30,9 @@ TEST_CASE("a library or a function that is missing is the error of its user", "[
 
 TEST_CASE("a library is not called missing where file descriptors are", "[util][bug-58]")
 {
-    rlimit before{};
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
-    std::optional<Error> failure;
-
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
-    try {
+    const NoDescriptors none;
+    const auto load = [] {
         const SharedLibrary library("libthread_db.so.1", ErrorCode::crypto, "install it");
-    } catch (const Error& error) {
-        failure = error;
-    }
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
-
-    REQUIRE(failure.has_value());
-    CHECK(failure->code() == ErrorCode::kernel);
-    CHECK_THAT(failure->hint(), Catch::Contains("ulimit -n"));
+    };
+    CHECK_THROWS_MATCHES(load(), Error, HasCode(ErrorCode::kernel));
 }
