@@ -21,6 +21,11 @@ namespace pgstrata::storage {
 
 namespace {
 
+// What connecting takes at once: sockets for two addresses, the resolver's or the authorities'
+// file, and the means to wake up its thread, all of which have been closed again when it has
+// failed.
+constexpr std::size_t kConnectionDescriptors = 5;
+
 constexpr std::size_t kHeaderLimit = 65536;
 constexpr long kTransferBuffer = 512L * 1024;
 
@@ -374,7 +379,7 @@ HttpAnswer HttpClient::send(const HttpRequest& request)
     } else if (!transfer.problem.empty()) {
         answer.failure = transfer.problem;
         answer.may_pass = transfer.may_pass;
-    } else if (const int shortage = descriptor_shortage()) {
+    } else if (const int shortage = descriptor_shortage(kConnectionDescriptors)) {
         raise_errno(ErrorCode::host_connect, shortage, "connect to the store");
     } else {
         answer.failure = text[0] != '\0' ? text.data() : curl_library().easy_strerror(code);

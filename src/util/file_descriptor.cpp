@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <vector>
 
 namespace pgstrata {
 
@@ -50,10 +51,16 @@ FileDescriptor open_file(const std::string& path, int flags, unsigned mode)
     return FileDescriptor(fd);
 }
 
-int descriptor_shortage()
+int descriptor_shortage(std::size_t count)
 {
-    const FileDescriptor probe(::open("/", O_PATH | O_CLOEXEC));
-    return !probe.is_open() && (errno == EMFILE || errno == ENFILE) ? errno : 0;
+    std::vector<FileDescriptor> probes;
+    while (probes.size() < count) {
+        probes.emplace_back(::open("/", O_PATH | O_CLOEXEC));
+        if (!probes.back().is_open()) {
+            return errno == EMFILE || errno == ENFILE ? errno : 0;
+        }
+    }
+    return 0;
 }
 
 std::size_t read_fully(int fd, MutableBytes out, const std::string& path)

@@ -14,7 +14,7 @@ SharedLibrary::SharedLibrary(std::string name, ErrorCode code, std::string hint)
     if (handle_ == nullptr) {
         // dlopen(3) goes on to the next directory after any failure, and tells of the last one
         // only.
-        if (const int shortage = descriptor_shortage()) {
+        if (const int shortage = descriptor_shortage(1)) {
             raise_errno(code_, shortage, fmt::format("load the library '{}'", name_));
         }
         throw Error(code_, fmt::format("unable to load the library '{}'", name_), hint_);

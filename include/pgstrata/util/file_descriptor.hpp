@@ -33,9 +33,9 @@ private:
 // open(2) with O_CLOEXEC. Throws Error(file_missing) for ENOENT, else Error(file_open).
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0640);
 
-// EMFILE or ENFILE when no file can be opened for want of descriptors, else 0: for where a library
-// does not say why it failed.
-int descriptor_shortage();
+// EMFILE or ENFILE when `count` more files cannot be open at once for want of descriptors, else 0:
+// for where a library does not say why it failed.
+int descriptor_shortage(std::size_t count);
 
 // Fills `out` from the descriptor's position or `offset`; returns fewer bytes only at the end of
 // the file.
