@@ -66,7 +66,7 @@ TEST_CASE("only what the last attempt to archive failed for is failing", "[sessi
     cluster.add_setting("archive_mode = on");
     cluster.add_setting("archive_command = 'test -e archiver-works'");
     cluster.start();
-    const auto session = open(cluster);
+    const auto session = open_session(cluster);
     cluster.sql("SELECT pg_create_restore_point('one'), pg_switch_wal()");
     test::wait_until("a failure", [&] { return session->archiver_status().failed_count > 0; });
     CHECK(session->archiver_status().failing_wal == "000000010000000000000001");
