@@ -8,7 +8,7 @@ namespace pgstrata::engine {
 
 namespace {
 
-constexpr std::uint32_t kAuditInterval = 1024; // pages
+constexpr std::uint64_t kAuditInterval = 1024; // pages
 
 } // namespace
 
