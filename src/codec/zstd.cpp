@@ -5,6 +5,8 @@
 
 #include <zstd.h>
 
+#include <zstd_errors.h>
+
 #include <array>
 #include <utility>
 
@@ -22,6 +24,14 @@ constexpr std::array kWalParameters = {
     std::pair(ZSTD_c_minMatch, 5),
     std::pair(ZSTD_c_targetLength, 0),
 };
+
+// Want of memory says nothing of the data.
+void check_memory(std::size_t result)
+{
+    if (ZSTD_getErrorCode(result) == ZSTD_error_memory_allocation) {
+        raise(ErrorCode::memory, "zstd: {}", ZSTD_getErrorName(result));
+    }
+}
 
 } // namespace
 
@@ -58,6 +68,7 @@ void ZstdCompressor::compress(ByteView raw, Buffer& out)
     const std::size_t size =
         ZSTD_compress2(context_.get(), out.data(), out.size(), raw.data(), raw.size());
     if (ZSTD_isError(size) != 0) {
+        check_memory(size);
         raise(ErrorCode::assertion, "zstd: {}", ZSTD_getErrorName(size));
     }
     out.resize(size);
@@ -75,6 +86,7 @@ void ZstdDecompressor::decompress(ByteView compressed, MutableBytes out)
     const std::size_t size = ZSTD_decompressDCtx(
         context_.get(), out.data(), out.size(), compressed.data(), compressed.size());
     if (ZSTD_isError(size) != 0) {
+        check_memory(size);
         raise(ErrorCode::checksum, "compressed data is damaged: {}", ZSTD_getErrorName(size));
     }
     if (size != out.size()) {

@@ -12,12 +12,14 @@ SharedLibrary::SharedLibrary(std::string name, ErrorCode code, std::string hint)
       handle_(::dlopen(name_.c_str(), RTLD_NOW | RTLD_LOCAL))
 {
     if (handle_ == nullptr) {
+        const char* told = ::dlerror(); // begins with the name
+        const std::string reason = told != nullptr ? told : name_;
         // dlopen(3) goes on to the next directory after any failure, and tells of the last one
         // only.
         if (const int shortage = descriptor_shortage(1)) {
             raise_errno(code_, shortage, fmt::format("load the library '{}'", name_));
         }
-        throw Error(code_, fmt::format("unable to load the library '{}'", name_), hint_);
+        throw Error(code_, fmt::format("unable to load a library: {}", reason), hint_);
     }
 }
 

@@ -13,7 +13,8 @@ std::size_t ZSTD_freeDCtx(ZSTD_DCtx_s*);
 
 namespace pgstrata::codec {
 
-// One-shot compression with a context that is kept from frame to frame. One thread at a time.
+// One-shot compression with a context that is kept from frame to frame. One thread at a time. All
+// throw Error(memory) where libzstd has none.
 class ZstdCompressor {
 public:
     // Throws Error(option_invalid_value) for a level that libzstd does not know.

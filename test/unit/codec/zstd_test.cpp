@@ -5,6 +5,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 using namespace pgstrata;
 using namespace pgstrata::codec;
 using pgstrata::test::HasCode;
@@ -86,3 +90,30 @@ TEST_CASE("damaged or truncated zstd data is a checksum error", "[codec][zstd]")
     CHECK_THROWS_MATCHES(
         ZstdDecompressor().decompress(compressed, out.span()), Error, HasCode(ErrorCode::checksum));
 }
+
+// Sanitizers end the process where malloc(3) would fail.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("want of memory is not taken for a fault of the data", "[codec][zstd][bug-58]")
+{
+    const Buffer raw = patterned(1U << 20U);
+    Buffer compressed(2U << 20U);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        int outcome = 0;
+        try {
+            ZstdCompressor compressor(19);
+            const rlimit none{1, 1};
+            ::setrlimit(RLIMIT_AS, &none);
+            compressor.compress(raw, compressed);
+        } catch (const Error& error) {
+            outcome = error.code() == ErrorCode::memory ? 1 : 2;
+        }
+        ::_exit(outcome);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 1);
+}
+#endif
