@@ -2,6 +2,7 @@
 #include "storage/http.hpp"
 
 #include "storage/curl_library.hpp"
+#include "storage/http_status.hpp"
 
 #include "pgstrata/codec/key.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -131,8 +132,7 @@ std::size_t Transfer::take_body(CURL* handle_of_answer, ByteView bytes)
 {
     long status = 0;
     curl_library().easy_getinfo(handle_of_answer, CURLINFO_RESPONSE_CODE, &status);
-    constexpr long kPartialContent = 206;
-    if (status == kPartialContent && !request_.into.empty()) {
+    if (status == long{kStatusPartialContent} && !request_.into.empty()) {
         if (bytes.size() > request_.into.size() - answer_.received) {
             return refuse("the answer has more bytes than were asked for", false);
         }
