@@ -8,7 +8,6 @@
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
 
-#include <algorithm>
 #include <filesystem>
 #include <span>
 #include <utility>
@@ -69,7 +68,7 @@ std::string wait_for_summarizer(const WalChangesRequest& request, postgres::Sess
     // reads the same WAL again.
     std::pair<postgres::Timeline, postgres::Lsn> best;
     std::uint64_t deadline = monotonic_milliseconds() + request.timeout_milliseconds;
-    unsigned pause = kFirstSummarizerWait;
+    GrowingPause pause(kFirstSummarizerWait, kLongestSummarizerWait);
     for (;;) {
         const SummarizerState state = session.summarizer_state();
         if (has_reached(state, request)) {
@@ -93,8 +92,7 @@ std::string wait_for_summarizer(const WalChangesRequest& request, postgres::Sess
                 to_string(request.start),
                 request.timeline);
         }
-        sleep_cancellable(pause);
-        pause = std::min(pause * 2, kLongestSummarizerWait);
+        pause.sleep();
     }
 }
 
