@@ -110,8 +110,12 @@ build() { # PRESET
     cmake --preset "$1" "${launcher[@]}" && cmake --build --preset "$1"
 }
 
-unit_programs() { # PRESET
-    find "build/$1/test" -maxdepth 1 -type f -name 'unit-*' -perm -u+x
+# Both stages of unit tests have the same programs, those with sanitizers under the name with "-sanitized".
+unit_modules() {
+    local module
+    for module in test/unit/*/; do
+        basename "$module"
+    done
 }
 
 # Runs the test cases of a program in SHARES processes side by side, each of which takes every SHARES-th case;
@@ -138,40 +142,46 @@ run_in_shares() { # SHARES TEST-SPECIFICATION COMMAND...
     return "$status"
 }
 
-run_unit() { # PRESET
-    local program status=0
-    for program in $(unit_programs "$1"); do
-        run_in_shares 2 '~[.]' "${as_tester[@]}" "$program" || status=1
+run_unit() { # [SUFFIX]
+    local module status=0
+    for module in $(unit_modules); do
+        run_in_shares 3 '~[.]' "${as_tester[@]}" "build/test/test/unit-$module${1:-}" || status=1
     done
     return "$status"
 }
 
 # Half a minute of what goes wrong at night; SOAK_SECONDS=300 makes it five.
 run_soak() {
-    PGSTRATA_BINARY=$PWD/build/release/pgstrata timeout -k 10 $((${SOAK_SECONDS:-30} * 2 + 600)) \
-        build/release/test/integration '[soak]'
+    timeout -k 10 $((${SOAK_SECONDS:-30} * 2 + 600)) build/test/test/integration '[soak]'
 }
 
 # More processes than processors, since servers are waited for; each has its own clusters. As root a program
 # mounts a small file system of its own and then changes its user. The session of the program is tested by itself.
+# Clusters and repositories lie in memory where it has room: most of what a disk costs here is making and removing
+# small files. Unit tests, the soak and the sanitized main path use the disk.
 run_integration() {
-    local -x PGSTRATA_BINARY=$PWD/build/release/pgstrata
-    local status=0
-    run_in_shares 3 '~[.]' build/release/test/integration || status=1
-    run_in_shares 1 '~[.]' build/release/test/integration-session || status=1
+    local status=0 memory= room
+    room=$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)
+    if [ -z "${TMPDIR:-}" ] && [ "${room:-0}" -ge 8 ]; then
+        memory=$(mktemp -d /dev/shm/pgstrata-test-XXXXXX) && chmod 1777 "$memory"
+        local -x TMPDIR=$memory
+    fi
+    run_in_shares 3 '~[.]' build/test/test/integration || status=1
+    run_in_shares 1 '~[.]' build/test/test/integration-session || status=1
+    rm -rf "$memory"
     return "$status"
 }
 
-# Every parser of outside bytes meets the corpus and its mutations in the sanitizer build.
+# Every parser of outside bytes meets the corpus and its mutations under sanitizers.
 run_fuzzers() {
     ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-        ctest --test-dir build/asan -R '^fuzz-' -j 2 --no-tests=error --output-on-failure
+        ctest --test-dir build/test -R '^fuzz-.*-sanitized$' -j 2 --no-tests=error --output-on-failure
 }
 
-run_asan_main_path() {
-    local -x PGSTRATA_BINARY=$PWD/build/asan/pgstrata PGSTRATA_TEST_MAJORS=15
+run_main_path_sanitized() {
+    local -x PGSTRATA_BINARY=$PWD/build/test/pgstrata-sanitized PGSTRATA_TEST_MAJORS=15
     local -x ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    run_in_shares 2 '[main-path]' build/release/test/integration
+    run_in_shares 2 '[main-path]' build/test/test/integration
 }
 
 lint_man_pages() {
@@ -185,16 +195,15 @@ lint_man_pages() {
 }
 
 stage setup scripts/setup.sh test || finish
-stage build-release build release || finish
-stage build-asan build asan || finish
+stage build build test || finish
 stage layers scripts/check-layers
 stage format scripts/check-format
 stage man lint_man_pages
 stage tidy scripts/check-tidy
 stage fuzz run_fuzzers
-test_stage unit-release $((2 * $(unit_programs release | wc -l))) run_unit release
-test_stage unit-asan $((2 * $(unit_programs asan | wc -l))) run_unit asan
+test_stage unit $((3 * $(unit_modules | wc -l))) run_unit
+test_stage unit-sanitized $((3 * $(unit_modules | wc -l))) run_unit -sanitized
 test_stage integration 4 run_integration
 test_stage soak 1 run_soak
-test_stage asan-main-path 2 run_asan_main_path
+test_stage main-path-sanitized 2 run_main_path_sanitized
 finish

@@ -1,5 +1,5 @@
 # Black-box tests of the program against real servers. They need the program only when they run, so they can
-# hold any build of it: PGSTRATA_BINARY=build/asan/pgstrata build/release/test/integration. With the libraries they
+# hold any build of it: PGSTRATA_BINARY=build/test/pgstrata-sanitized build/test/test/integration. With the libraries they
 # see and damage what is in a bucket.
 if(PGSTRATA_SANITIZE)
   return()
@@ -55,7 +55,7 @@ add_executable(integration
   support/tester.cpp)
 target_include_directories(integration PRIVATE "${PROJECT_SOURCE_DIR}/test" "${XXHASH_INCLUDE}")
 target_compile_definitions(integration PRIVATE
-  PGSTRATA_DEFAULT_BINARY="${PROJECT_SOURCE_DIR}/build/release/pgstrata"
+  PGSTRATA_DEFAULT_BINARY="${CMAKE_BINARY_DIR}/pgstrata"
   PGSTRATA_START_CEPH="${PROJECT_SOURCE_DIR}/test/support/start-ceph.sh"
   PGSTRATA_START_SWIFT="${PROJECT_SOURCE_DIR}/test/support/start-swift.sh")
 target_link_libraries(integration PRIVATE pgstrata_options catch_main pgstrata::storage pgstrata::repository

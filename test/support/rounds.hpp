@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: PostgreSQL
 #pragma once
 
+#include "support/sanitizer.hpp"
+
 namespace pgstrata::test {
 
 // How often a random test is repeated: `all` times, and a fifth of it where a sanitizer makes each
 // of them slow. The seeds are the same, from the first on.
-constexpr unsigned rounds(unsigned all)
+inline unsigned rounds(unsigned all)
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-    return all / 5;
-#else
-    return all;
-#endif
+    return has_sanitizer() ? all / 5 : all;
 }
 
 } // namespace pgstrata::test
