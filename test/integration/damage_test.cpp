@@ -107,7 +107,7 @@ TEST_CASE("a wrong passphrase is told apart from damage", "[damage][bug-56]")
     const auto result = of.site.run({"restore", "--pg1-path=" + of.site.new_path("target")}, wrong);
 
     CHECK(result.status == 95);
-    CHECK(result.text().find(Site::kPassphrase) == std::string::npos);
+    CHECK(result.text().find(kGeneratedSecret) == std::string::npos);
     CHECK(of.site.run({"backup"}, wrong).status == 95);
 }
 

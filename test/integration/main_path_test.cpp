@@ -14,7 +14,7 @@ namespace {
 class History {
 public:
     History(unsigned major, const std::string& cipher)
-        : site_({.cluster = {.major = major}, .cipher = cipher})
+        : site_({.cluster = {.major = major}, .cipher = cipher, .secret = kPassphrase})
     {
         auto& cluster = site_.cluster();
         site_.must({"check"});

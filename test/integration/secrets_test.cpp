@@ -29,7 +29,7 @@ void replace_line(const Site& site, const std::string& line, const std::string& 
 
 std::string passphrase_line()
 {
-    return std::string("repo1-cipher-pass=") + Site::kPassphrase;
+    return std::string("repo1-cipher-pass=") + kPassphrase;
 }
 
 std::string log_of(const Site& site, const std::string& command)
@@ -39,7 +39,7 @@ std::string log_of(const Site& site, const std::string& command)
 
 bool tells_passphrase(const std::string& text)
 {
-    const std::string passphrase = Site::kPassphrase;
+    const std::string passphrase = kPassphrase;
     const auto space = passphrase.find(' ');
     return text.find(passphrase.substr(0, space)) != std::string::npos ||
            text.find(passphrase.substr(space + 1)) != std::string::npos;
@@ -89,28 +89,26 @@ TEST_CASE("variables that make no sense are refused or ignored aloud", "[environ
 
 TEST_CASE("a variable in the configuration is replaced", "[environment]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
     replace_line(site, passphrase_line(), "repo1-cipher-pass=${SITE_SECRET}");
 
     CHECK(site.run({"check"}).status == 32);
-    const auto set =
-        site.run({"stanza-create"}, {.environment = {{"SITE_SECRET", Site::kPassphrase}}});
+    const auto set = site.run({"stanza-create"}, {.environment = {{"SITE_SECRET", kPassphrase}}});
     CHECK(set.status == 0);
     CHECK(site.run({"stanza-create"}, {.environment = {{"SITE_SECRET", "wrong"}}}).status == 95);
     const auto unset = site.run({"stanza-create"});
     CHECK(unset.status == 32);
     CHECK_THAT(unset.text(), Contains("repo1-cipher-pass"));
     replace_line(site, "repo1-cipher-pass=${SITE_SECRET}", "repo1-cipher-pass=$${SITE_SECRET}");
-    CHECK(
-        site.run({"stanza-create"}, {.environment = {{"SITE_SECRET", Site::kPassphrase}}}).status ==
-        95);
+    CHECK(site.run({"stanza-create"}, {.environment = {{"SITE_SECRET", kPassphrase}}}).status ==
+          95);
 }
 
 TEST_CASE("the passphrase may come from a file or a program", "[environment]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
     const auto file = site.path("passphrase");
-    write_file(file, std::string(Site::kPassphrase) + "\nnot this line\n");
+    write_file(file, std::string(kPassphrase) + "\nnot this line\n");
     const auto line = GENERATE(as<std::string>{}, "file=PATH", "command=cat PATH");
     CAPTURE(line);
     replace_line(site,
@@ -128,7 +126,7 @@ TEST_CASE("the passphrase may come from a file or a program", "[environment]")
 
 TEST_CASE("the log file has the beginning, the end and the errors of a command", "[log]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
     site.backup();
     const auto log = log_of(site, "backup");
 
@@ -183,7 +181,7 @@ TEST_CASE("log messages stay out of output that is meant for programs", "[log]")
 
 TEST_CASE("no output, log or restored file tells the passphrase", "[secrets][bug-53]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
     std::string told;
     const auto run = [&](std::vector<std::string> arguments) {
         arguments.insert(arguments.end(), {"--log-level-console=trace", "--log-level-file=trace"});
@@ -219,8 +217,8 @@ TEST_CASE("no output, log or restored file tells the passphrase", "[secrets][bug
 
 TEST_CASE("messages about a secret that is wrong do not repeat it", "[secrets][bug-53]")
 {
-    Site site({.cipher = "aes-256-gcm"});
-    const std::string secret = Site::kPassphrase;
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
+    const std::string secret = kPassphrase;
 
     const auto given = site.run({"info", "--repo1-cipher-pass=" + secret});
     CHECK(given.status == 31);
@@ -244,12 +242,11 @@ TEST_CASE("messages about a secret that is wrong do not repeat it", "[secrets][b
 
 TEST_CASE("a running process shows the passphrase to nobody", "[secrets][bug-53]")
 {
-    Site site({.cipher = "aes-256-gcm"});
+    Site site({.cipher = "aes-256-gcm", .secret = kPassphrase});
     // The backup waits for its first segment of WAL, which does not come.
     site.cluster().sql("ALTER SYSTEM SET archive_command = '/bin/false pgstrata'");
     site.cluster().sql("SELECT pg_reload_conf()");
-    const ProcessOptions options{
-        .environment = {{"PGSTRATA_REPO1_CIPHER_PASS", Site::kPassphrase}}};
+    const ProcessOptions options{.environment = {{"PGSTRATA_REPO1_CIPHER_PASS", kPassphrase}}};
     BackgroundProcess backup({program_under_test(),
                               "--config=" + site.configuration(),
                               "--stanza=main",

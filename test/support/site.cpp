@@ -59,7 +59,7 @@ Site::Site(const SiteOptions& options)
          << "\nspool-path=" << path("spool")
          << "\nlog-level-file=detail\nstart-fast=y\nprocess-max=2\narchive-timeout=40s\n";
     if (!options.cipher.empty()) {
-        text << "repo1-cipher-type=" << options.cipher << "\nrepo1-cipher-pass=" << kPassphrase
+        text << "repo1-cipher-type=" << options.cipher << "\nrepo1-cipher-pass=" << options.secret
              << "\n";
     }
     for (const auto& line : lines) {

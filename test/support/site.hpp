@@ -31,9 +31,15 @@ struct Place {
 // All there are, for GENERATE: without Swift the disk only.
 std::vector<Place> places();
 
+// What a person remembers, and what a program has made up, of which keys are derived at once.
+constexpr const char* kPassphrase = "correct horse battery staple";
+constexpr const char* kGeneratedSecret =
+    "77875d0131d96be25b440dfeda76e1a58dd1e95815556129eade6406928bc023";
+
 struct SiteOptions {
     ClusterOptions cluster;
-    std::string cipher;                // of the repository; none when empty
+    std::string cipher; // of the repository; none when empty
+    std::string secret = kGeneratedSecret;
     std::vector<std::string> settings; // lines of [global]
     std::string repository;            // where, if not in the site's own directory
     Place place = {};                  // of that repository
@@ -43,8 +49,6 @@ struct SiteOptions {
 // A cluster with a repository, a configuration file and archiving wired to the program under test.
 class Site {
 public:
-    static constexpr const char* kPassphrase = "correct horse battery staple";
-
     explicit Site(const SiteOptions& options = {});
     ~Site();
 

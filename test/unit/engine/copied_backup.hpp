@@ -11,6 +11,7 @@
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/storage/memory.hpp"
 
+#include <map>
 #include <memory>
 #include <random>
 #include <string>
@@ -19,16 +20,20 @@ namespace pgstrata::test {
 
 inline constexpr auto kRestoreStanza = "demo";
 
-// Bytes that no two seeds share.
+// Bytes that no two seeds share. Made once: the same are asked for by each run of a test.
 inline std::string random_text(std::size_t size, unsigned seed)
 {
-    std::mt19937_64 random(seed);
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < size; i += 8) {
-        const std::uint64_t value = random();
-        std::memcpy(text.data() + i, &value, std::min<std::size_t>(8, size - i));
+    static std::map<unsigned, std::string> longest;
+    auto& text = longest[seed];
+    if (text.size() < size) {
+        std::mt19937_64 random(seed);
+        text.resize(size);
+        for (std::size_t i = 0; i < size; i += 8) {
+            const std::uint64_t value = random();
+            std::memcpy(text.data() + i, &value, std::min<std::size_t>(8, size - i));
+        }
     }
-    return text;
+    return text.substr(0, size);
 }
 
 // global/pg_control as a PostgreSQL 15 writes it that made the hand-made manifest.

@@ -13,7 +13,7 @@ namespace {
 
 std::vector<repository::CipherSetting> all_ciphers()
 {
-    return {{}, gcm_setting(), {codec::CipherType::aes_256_cbc, "a passphrase of some length"}};
+    return {{}, gcm_setting(), {codec::CipherType::aes_256_cbc, kGeneratedPassphrase}};
 }
 
 engine::VerifyReport verify_at(VerifyRun& run, VerifyDepth depth)
