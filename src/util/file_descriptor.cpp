@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <vector>
@@ -168,21 +169,24 @@ void make_directories(const std::string& path, unsigned mode)
 
 std::string read_text_file(const std::string& path, std::size_t limit)
 {
+    constexpr std::size_t kStep = 65536;
     const FileDescriptor file = open_file(path, O_RDONLY);
-    std::string text;
+    struct stat status {};
+    const auto size =
+        ::fstat(file.get(), &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;
+    // A byte more than there should be shows the end; files of /proc say that they are empty.
+    std::string text(std::min(size == 0 ? kStep : size, limit) + 1, '\0');
     std::size_t done = 0;
     for (;;) {
-        text.resize(done + 65536);
-        const std::size_t count = read_fully(
-            file.get(), std::as_writable_bytes(std::span(text.data() + done, 65536)), path);
-        done += count;
+        done += read_fully(file.get(), std::as_writable_bytes(std::span(text).subspan(done)), path);
         if (done > limit) {
             raise(ErrorCode::file_read, "file '{}' is larger than {} bytes", path, limit);
         }
-        if (count < 65536) {
+        if (done < text.size()) {
             text.resize(done);
             return text;
         }
+        text.resize(done + kStep);
     }
 }
 
