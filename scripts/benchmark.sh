@@ -33,10 +33,10 @@ if [ -z "${BENCHMARK_STAGE:-}" ]; then
     install -m 755 "${PGSTRATA:-$source_dir/build/release/pgstrata}" "$dir/bin/pgstrata"
     install -m 755 "$0" "$source_dir/scripts/measure.py" "$source_dir/test/support/start-swift.sh" "$dir/bin"
     if [[ " $only " = *" many "* ]] && [ -z "${PGSTRATA:-}" ]; then
-        (cd "$source_dir" && cmake --build --preset release --target unit-repository)
+        (cd "$source_dir" && cmake --preset test >/dev/null && cmake --build --preset test --target unit-repository)
     fi
-    if [ -x "$source_dir/build/release/test/unit-repository" ]; then
-        install -m 755 "$source_dir/build/release/test/unit-repository" "$dir/bin"
+    if [ -x "$source_dir/build/test/test/unit-repository" ]; then
+        install -m 755 "$source_dir/build/test/test/unit-repository" "$dir/bin"
     fi
     next=(env BENCHMARK_STAGE=run DIR="$dir" HOME="$dir" bash "$dir/bin/$(basename "$0")")
     if [ "$(id -u)" = 0 ]; then
@@ -284,7 +284,7 @@ verify_part() {
 # What info and expire do with 500 backups and years of WAL.
 many_part() {
     local command repository=$dir/pgstrata-many/repository
-    [ -x "$dir/bin/unit-repository" ] || { say "SKIPPED: no build/release/test/unit-repository"; return 0; }
+    [ -x "$dir/bin/unit-repository" ] || { say "SKIPPED: no build/test/test/unit-repository"; return 0; }
     configure pgstrata many
     say "making 500 backups and WAL"
     PGSTRATA_MEASURED=$repository "$dir/bin/unit-repository" "[.measure]" >/dev/null

@@ -16,9 +16,9 @@ esac
 
 build_packages="build-essential g++ cmake ninja-build pkg-config ccache zstd
     libfmt-dev libzstd-dev libssl-dev libpq-dev libxxhash-dev libcurl4-openssl-dev libpugixml-dev
-    nlohmann-json3-dev catch2
+    nlohmann-json3-dev
     postgresql-15 postgresql-client-15 postgresql-contrib"
-test_packages="clang-format clang-tidy git man-db groff openssl python3-swift memcached"
+test_packages="catch2 clang-format clang-tidy git man-db groff openssl python3-swift memcached"
 ceph_packages="radosgw ceph-mon ceph-osd"
 benchmark_packages="pgbackrest python3 time"
 
