@@ -7,19 +7,14 @@
 
 namespace pgstrata::command {
 
-namespace {
-
-constexpr std::size_t kLongestName = 128; // to repository::is_valid_stanza_name()
-
-} // namespace
-
 void check_stanza_name(const std::string& stanza)
 {
     if (!repository::is_valid_stanza_name(stanza)) {
         throw Error(ErrorCode::option_invalid_value,
                     fmt::format("'{}' cannot be the name of a stanza", stanza),
-                    stanza.size() > kLongestName
-                        ? fmt::format("it may be no longer than {} characters", kLongestName)
+                    stanza.size() > repository::kLongestStanzaName
+                        ? fmt::format("it may be no longer than {} characters",
+                                      repository::kLongestStanzaName)
                         : "it may hold letters, digits, '.', '_' and '-', and begins with none of "
                           "'.' and '-'");
     }

@@ -49,8 +49,8 @@ bool is_valid_stanza_name(std::string_view name) noexcept
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '.' || c == '_' || c == '-';
     };
-    return !name.empty() && name.size() <= 128 && name.front() != '.' && name.front() != '-' &&
-           std::ranges::all_of(name, is_allowed);
+    return !name.empty() && name.size() <= kLongestStanzaName && name.front() != '.' &&
+           name.front() != '-' && std::ranges::all_of(name, is_allowed);
 }
 
 std::string to_string(ArchiveId id)

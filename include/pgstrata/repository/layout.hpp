@@ -19,8 +19,10 @@ inline constexpr std::string_view kArchiveDirectory = "archive";
 inline constexpr std::string_view kBackupDirectory = "backup";
 inline constexpr std::string_view kCopyDirectory = "copy";
 
-// Letters, digits, '.', '_' and '-', not beginning with a dot or dash: a stanza is a directory
-// name.
+inline constexpr std::size_t kLongestStanzaName = 128; // characters
+
+// Letters, digits, '.', '_' and '-', not beginning with a dot or dash, and no longer than that: a
+// stanza is a directory name.
 bool is_valid_stanza_name(std::string_view name) noexcept;
 
 // One generation of a cluster in a stanza: "15-1" is the first, and a PostgreSQL 15.
