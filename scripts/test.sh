@@ -159,18 +159,18 @@ run_soak() {
 # mounts a small file system of its own and then changes its user. The session of the program is tested by itself.
 # Clusters and repositories lie in memory where it has room: most of what a disk costs here is making and removing
 # small files. Unit tests, the soak and the sanitized main path use the disk.
-run_integration() {
-    local status=0 memory= room
+run_integration() (
+    status=0 memory=
+    trap '[ -z "$memory" ] || rm -rf "$memory"' EXIT
+    trap 'exit 130' INT TERM
     room=$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)
     if [ -z "${TMPDIR:-}" ] && [ "${room:-0}" -ge 8 ]; then
-        memory=$(mktemp -d /dev/shm/pgstrata-test-XXXXXX) && chmod 1777 "$memory"
-        local -x TMPDIR=$memory
+        memory=$(mktemp -d /dev/shm/pgstrata-test-XXXXXX) && chmod 1777 "$memory" && export TMPDIR=$memory
     fi
     run_in_shares 3 '~[.]' build/test/test/integration || status=1
     run_in_shares 1 '~[.]' build/test/test/integration-session || status=1
-    rm -rf "$memory"
-    return "$status"
-}
+    exit "$status"
+)
 
 # Every parser of outside bytes meets the corpus and its mutations under sanitizers.
 run_fuzzers() {
