@@ -1,5 +1,5 @@
 pgstrata_unit_test(repository
-  SOURCES catalog_test.cpp document_test.cpp file_pages_random_test.cpp file_pages_test.cpp golden_test.cpp identity_test.cpp
+  SOURCES catalog_test.cpp document_test.cpp file_pages_random_test.cpp file_pages_test.cpp golden_test.cpp identity_mending_test.cpp identity_test.cpp
           journal_damage_test.cpp journal_test.cpp keys_test.cpp layout_test.cpp lease_test.cpp manifest_damage_test.cpp
           manifest_packs_test.cpp manifest_reader_test.cpp manifest_size_test.cpp manifest_test.cpp many_backups_test.cpp notes_test.cpp object_error_test.cpp pack_cache_test.cpp
           pack_test.cpp page_chain_test.cpp page_map_test.cpp recovery_plan_test.cpp recovery_window_test.cpp repository_test.cpp retention_random_test.cpp retention_request_test.cpp
