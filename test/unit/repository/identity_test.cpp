@@ -3,6 +3,8 @@
 #include "support/recorded_log.hpp"
 #include "unit/repository/identity_fixture.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 using namespace pgstrata;
