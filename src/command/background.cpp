@@ -21,7 +21,6 @@ namespace pgstrata::command {
 
 namespace {
 
-constexpr std::size_t kPlaceBytes = 8;
 constexpr int kFirstInherited = 3;
 constexpr int kMostInherited = 4096; // where the kernel is too old to tell
 
@@ -159,20 +158,22 @@ std::string background_log(const config::Config& config)
 
 std::string place_of(const config::Config& config, const std::vector<unsigned>& indexes)
 {
-    codec::Sha256 digest;
+    std::string places;
     for (const unsigned index : indexes) {
-        std::string place = fmt::format("{}", index);
+        places += fmt::format("{}", index);
         for (const char* option : {"repo-type",
                                    "repo-path",
                                    "repo-s3-bucket",
                                    "repo-s3-endpoint",
                                    "repo-storage-host",
                                    "repo-storage-port"}) {
-            place += fmt::format("\n{}", config.text(option, index));
+            places += fmt::format("\n{}", config.text(option, index));
         }
-        digest.update(as_bytes(place + "\n\n"));
+        places += "\n\n";
     }
-    return to_hex(ByteView(digest.finish()).first(kPlaceBytes));
+    // Whoever waits for a segment asks for this: no hash for which a library would have to be
+    // loaded.
+    return to_hex(codec::xxh3_128(as_bytes(places)));
 }
 
 } // namespace pgstrata::command

@@ -33,7 +33,7 @@ void leave_error(const engine::Spool& spool, const Error& error);
 // Where the log of the process in the background is, for messages.
 std::string background_log(const config::Config& config);
 
-// Stands for the repositories `indexes`: another one, or one somewhere else, gives other digits. 16
+// Stands for the repositories `indexes`: another one, or one somewhere else, gives other digits. 32
 // hex digits.
 std::string place_of(const config::Config& config, const std::vector<unsigned>& indexes);
 

@@ -61,8 +61,11 @@ TEST_CASE("what is in the queue is checked before it is handed out", "[async][ar
     const auto good = read_file(entry);
     SECTION("whole")
     {
-        CHECK(site.run({"archive-get", second, target}).status == 0);
+        const auto result =
+            site.run({"archive-get", second, target}, {.environment = {{"LD_DEBUG", "files"}}});
+        CHECK(result.status == 0);
         CHECK_FALSE(fs::exists(entry));
+        CHECK_THAT(result.text(), Catch::Contains("libc.so") && !Catch::Contains("libcrypto"));
     }
     SECTION("damaged")
     {

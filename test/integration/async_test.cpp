@@ -155,6 +155,25 @@ TEST_CASE("a mark is not believed for a segment of the same name with other cont
     CHECK(site.run({"archive-push", path}).status == 45);
 }
 
+TEST_CASE("who asks for a segment that has been stored loads no library for it", "[async][archive]")
+{
+    Site site(asynchronous());
+    stop_archiving(site);
+    make_wal(site, 2);
+    site.must({"archive-push", site.cluster().path("pg_wal/" + first_waiting(site))});
+    wait_until_idle(site);
+    const auto marked = fs::directory_iterator(spool(site, "out"))->path().stem().string();
+
+    const auto result = site.run({"archive-push", site.cluster().path("pg_wal/" + marked)},
+                                 {.environment = {{"LD_DEBUG", "files"}}});
+
+    CHECK(result.status == 0);
+    CHECK_FALSE(fs::exists(spool(site, "out/" + marked + ".ok")));
+    CHECK_THAT(result.text(),
+               Catch::Contains("libc.so") && !Catch::Contains("libcrypto") &&
+                   !Catch::Contains("libstdc++") && !Catch::Contains("libfmt"));
+}
+
 TEST_CASE("a failure in the background is told to PostgreSQL", "[async][archive][bug-26]")
 {
     Site site(asynchronous());
