@@ -4,7 +4,7 @@ option(PGSTRATA_FUZZ "Build the fuzzers with libFuzzer (clang)" OFF)
 
 add_library(fuzz_driver STATIC fuzz/driver.cpp fuzz/mutation.cpp)
 target_include_directories(fuzz_driver PRIVATE "${PROJECT_SOURCE_DIR}/test" "${PROJECT_SOURCE_DIR}/include")
-target_link_libraries(fuzz_driver PRIVATE pgstrata_options fmt::fmt)
+target_link_libraries(fuzz_driver PRIVATE pgstrata_options)
 
 # pgstrata_fuzz(manifest USES repository MUTATIONS 2000): fuzz/manifest_fuzz.cpp with fuzz/corpus/manifest
 function(pgstrata_fuzz name)

@@ -139,7 +139,7 @@ TEST_CASE("a plain repository on a disk needs no library to be loaded", "[s3]")
 {
     Site site({.is_ready = false});
     const ProcessOptions options{.environment = {{"LD_DEBUG", "files"}}};
-    const std::string library = GENERATE("libcrypto", "libcurl", "libpq");
+    const std::string library = GENERATE("libcrypto", "libcurl", "libpq", "libfmt", "libstdc++");
     CAPTURE(library);
 
     const ProcessResult result = site.run({"info"}, options);
