@@ -226,7 +226,9 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
         fmt::format("{}/{}",
                     repository::wal_directory(stanza, target.cluster.id, file.name.name),
                     repository::to_string({file.name.name, file.digest, file.is_compressed}));
-    const auto pending = repository.storage().create(path);
+    // The digest is in the name.
+    const auto pending =
+        repository.storage().create(path, storage::WriteMode::once_named_by_contents);
     if (!file.is_compressed && repository.cipher().type == codec::CipherType::none) {
         for (const PreparedFrame& frame : file.frames) {
             pending->write(frame.body);

@@ -56,7 +56,7 @@ public:
     {
         check_open();
         const std::lock_guard lock(files_->mutex);
-        if (mode_ == WriteMode::once && files_->by_path.contains(path_)) {
+        if (mode_ != WriteMode::replace && files_->by_path.contains(path_)) {
             raise(ErrorCode::file_exists, "unable to write '{}': the file exists already", path_);
         }
         files_->by_path[path_] = {std::move(contents_), now_seconds()};

@@ -55,7 +55,7 @@ PosixPendingFile::PosixPendingFile(const PosixDirectories& directories,
       directory_(directories.make(parent_path(path))), temporary_name_(directory_), mode_(mode)
 {
     // A nameless file can be linked but not take the place of another.
-    const bool try_nameless = mode == WriteMode::once && unfinished == Unfinished::nameless;
+    const bool try_nameless = mode != WriteMode::replace && unfinished == Unfinished::nameless;
     if (!try_nameless || !open_nameless()) {
         open_named();
     }
@@ -134,7 +134,7 @@ void PosixPendingFile::publish()
 {
     if (!temporary_name_.is_set()) {
         link_nameless();
-    } else if (mode_ == WriteMode::once) {
+    } else if (mode_ != WriteMode::replace) {
         publish_once();
     } else if (::renameat(
                    directory_.get(), temporary_name_.get(), directory_.get(), name_.c_str()) == 0) {

@@ -153,10 +153,10 @@ void S3Upload::commit()
 
 void S3Upload::publish(const S3Request& last)
 {
-    if (mode_ == WriteMode::once) {
-        publish_once(last);
-    } else {
+    if (mode_ == WriteMode::replace) {
         send_last(last);
+    } else {
+        publish_once(last);
     }
 }
 
@@ -167,7 +167,8 @@ void S3Upload::publish_once(const S3Request& last)
     // A store may also pay no heed to a condition that it does not know, or knows of single writes
     // only, as Ceph 16 does.
     const bool is_in_parts = !upload_id_.empty();
-    if ((is_in_parts || client_->conditions != Conditions::obeyed) && is_taken()) {
+    if (mode_ == WriteMode::once && (is_in_parts || client_->conditions != Conditions::obeyed) &&
+        is_taken()) {
         raise_taken();
     }
     if (client_->conditions != Conditions::refused) {

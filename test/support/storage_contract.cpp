@@ -88,7 +88,8 @@ void check_writing(Storage& store)
     }
     SECTION("an abandoned write leaves no trace [bug-42]")
     {
-        const auto mode = GENERATE(WriteMode::once, WriteMode::replace);
+        const auto mode =
+            GENERATE(WriteMode::once, WriteMode::once_named_by_contents, WriteMode::replace);
         write_text(store, "old", "old");
 
         store.create("new", mode)->write(as_bytes("new"));

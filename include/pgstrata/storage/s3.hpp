@@ -81,7 +81,7 @@ struct S3Options {
 // is taken back. WriteMode::once is guarded by If-None-Match where the store is known to obey it,
 // else by a look before the write, which keeps writers of this process apart but not those of two
 // hosts at the same moment. Uploads in parts are guarded by both: some stores obey the condition of
-// a single write only.
+// a single write only. WriteMode::once_named_by_contents is guarded by the condition alone.
 //
 // An open source is one version of an object: when that is replaced or removed, Error(file_read)
 // for what is not in memory yet. Objects of up to 64 KiB are read when they are opened.

@@ -27,6 +27,8 @@ struct EntryInfo {
 // What happens when the name is taken.
 enum class WriteMode : std::uint8_t {
     once, // commit() throws Error(file_exists) and leaves what is there: the rule of the repository
+    once_named_by_contents, // the same, of a name that can hold nothing else: a store that would
+                            // have to be asked first whether it is taken may write it once more
     replace, // the new contents take the place of the old at once (leases and local files only)
 };
 

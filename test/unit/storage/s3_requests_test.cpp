@@ -174,6 +174,32 @@ TEST_CASE("a condition guards a name as soon as the store is known to obey it", 
     }
 }
 
+TEST_CASE("what is named by its contents is written without a look", "[s3]")
+{
+    constexpr auto kMode = WriteMode::once_named_by_contents;
+    FakeS3 fake;
+    SECTION("a condition guards it all the same")
+    {
+        const auto store = fake.open();
+        write_text(*store, "a", "x", kMode);
+        write_text(*store, "b", "y", kMode);
+        CHECK(fake.requests().size() == 2);
+        CHECK_THROWS_MATCHES(
+            write_text(*store, "a", "z", kMode), Error, HasCode(ErrorCode::file_exists));
+        CHECK(fake.objects.at("root/a").body == "x");
+    }
+    SECTION("and where there are none it is written")
+    {
+        fake.conditions = FakeConditions::refused;
+        const auto store = fake.open();
+        write_text(*store, "a", "x", kMode);
+        CHECK(fake.requests().size() == 2);
+        write_text(*store, "a", "x", kMode);
+        CHECK(fake.requests().size() == 3);
+        CHECK(fake.count("HEAD") == 0);
+    }
+}
+
 TEST_CASE("an upload in parts looks before it ends, whatever the store does with single writes",
           "[s3][bug-42]")
 {
