@@ -43,25 +43,25 @@ is_wanted() { # STAGE
     return 1
 }
 
-# Adds up the summaries of the test programs in a log; fails when one ended without or had a failed test.
-count_cases() { # LOG PROGRAMS
-    local good bad programs
-    read -r good bad programs < <(awk '
-        /^All tests passed \(/ { programs++; good += $(NF - 2); next }
+# Adds up the summaries of the test cases in a log; fails when a case that was to be run has none, or failed.
+count_cases() { # LOG
+    local good bad wanted
+    read -r good bad wanted < <(awk '
+        /^== .*: [0-9]+ test cases$/ { wanted += $(NF - 2) }
+        /^All tests passed \(/ { good += $(NF - 2) }
         /^test cases: +[0-9]+ \|/ {
-            programs++
             for (i = 1; i < NF; i++) {
                 if ($(i + 1) == "passed") good += $i
                 if ($(i + 1) == "failed" && $(i + 2) != "as") bad += $i
             }
         }
-        END { print good + 0, bad + 0, programs + 0 }' "$1")
-    passed=$((passed + good)) failed=$((failed + bad))
-    if [ "$programs" -lt "$2" ]; then
-        echo "$(($2 - programs)) test program(s) ended without a summary" >>"$1"
-        failed=$((failed + $2 - programs))
+        END { print good + 0, bad + 0, wanted + 0 }' "$1")
+    if [ $((good + bad)) -lt "$wanted" ]; then
+        echo "$((wanted - good - bad)) test case(s) ended without a summary" >>"$1"
+        bad=$((wanted - good))
     fi
-    [ "$bad" = 0 ] && [ "$programs" -gt 0 ] && [ "$programs" -ge "$2" ]
+    passed=$((passed + good)) failed=$((failed + bad))
+    [ "$bad" = 0 ] && [ "$wanted" -gt 0 ]
 }
 
 report() { # RESULT STAGE STARTED
@@ -85,13 +85,13 @@ stage() { # NAME COMMAND...
 }
 
 # A stage of test programs; COMMAND's exit status matters less than the summaries in its log.
-test_stage() { # NAME PROGRAMS COMMAND...
-    local name=$1 programs=$2 started status=0
-    shift 2
+test_stage() { # NAME COMMAND...
+    local name=$1 started status=0
+    shift
     is_wanted "$name" || return 0
     started=$(date +%s)
     "$@" >"$logs/$name.log" 2>&1 || status=$?
-    count_cases "$logs/$name.log" "$programs" || status=1
+    count_cases "$logs/$name.log" || status=1
     if [ "$status" = 0 ]; then
         report ok "$name" "$started"
     else
@@ -118,41 +118,36 @@ unit_modules() {
     done
 }
 
-# Runs the test cases of a program in SHARES processes side by side, each of which takes every SHARES-th case;
-# the output of each in one piece.
-run_in_shares() { # SHARES TEST-SPECIFICATION COMMAND...
-    local shares=$1 specification=$2 program=${!#} share status=0
-    local list=$logs/${program##*/}-share-
+# Runs the test cases of a program in several processes side by side, which take them in turn; the output of each in
+# one piece.
+run_cases() { # PROCESSES TEST-SPECIFICATION COMMAND...
+    local processes=$1 specification=$2 program=${!#} queue i status=0
     shift 2
-    # In such a list a comma ends a name.
-    "$@" --list-test-names-only "$specification" |
-        awk -v shares="$shares" -v list="$list" '/./ { gsub(/[\\,]/, "\\\\&"); print > (list NR % shares) }'
-    for ((share = 0; share < shares; share++)); do
-        timeout -k 10 1500 "$@" --input-file "$list$share" >"$list$share.part" 2>&1 &
+    queue=$(mktemp -d) && chmod 777 "$queue" || return 1
+    "$@" --list-test-names-only "$specification" | sed '/^$/d' >"$queue/cases"
+    echo "== ${program##*/} $specification: $(wc -l <"$queue/cases") test cases"
+    for ((i = 0; i < processes; i++)); do
+        timeout -k 10 1500 "$@" --queue "$queue" >"$queue/output-$i" 2>&1 &
     done
-    for ((share = 0; share < shares; share++)); do
+    for ((i = 0; i < processes; i++)); do
         wait -n || status=1
     done
-    for ((share = 0; share < shares; share++)); do
-        echo "== ${program##*/}, share $((share + 1)) of $shares"
-        cat "$list$share.part"
-        ! grep -q '^No test cases matched' "$list$share.part" || status=1
-        rm -f "$list$share.part"
-    done
+    cat "$queue"/output-*
+    rm -rf "$queue"
     return "$status"
 }
 
 run_unit() { # [SUFFIX]
     local module status=0
     for module in $(unit_modules); do
-        run_in_shares 3 '~[.]' "${as_tester[@]}" "build/test/test/unit-$module${1:-}" || status=1
+        run_cases 3 '~[.]' "${as_tester[@]}" "build/test/test/unit-$module${1:-}" || status=1
     done
     return "$status"
 }
 
 # Half a minute of what goes wrong at night; SOAK_SECONDS=300 makes it five.
 run_soak() {
-    timeout -k 10 $((${SOAK_SECONDS:-30} * 2 + 600)) build/test/test/integration '[soak]'
+    run_cases 1 '[soak]' build/test/test/integration
 }
 
 # More processes than processors, since servers are waited for; each has its own clusters. As root a program
@@ -167,8 +162,8 @@ run_integration() (
     if [ -z "${TMPDIR:-}" ] && [ "${room:-0}" -ge 8 ]; then
         memory=$(mktemp -d /dev/shm/pgstrata-test-XXXXXX) && chmod 1777 "$memory" && export TMPDIR=$memory
     fi
-    run_in_shares 3 '~[.]' build/test/test/integration || status=1
-    run_in_shares 1 '~[.]' build/test/test/integration-session || status=1
+    run_cases 3 '~[.]' build/test/test/integration || status=1
+    run_cases 1 '~[.]' build/test/test/integration-session || status=1
     exit "$status"
 )
 
@@ -181,7 +176,7 @@ run_fuzzers() {
 run_main_path_sanitized() {
     local -x PGSTRATA_BINARY=$PWD/build/test/pgstrata-sanitized PGSTRATA_TEST_MAJORS=15
     local -x ASAN_OPTIONS=detect_leaks=1:halt_on_error=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    run_in_shares 2 '[main-path]' build/test/test/integration
+    run_cases 2 '[main-path]' build/test/test/integration
 }
 
 lint_man_pages() {
@@ -201,9 +196,9 @@ stage format scripts/check-format
 stage man lint_man_pages
 stage tidy scripts/check-tidy
 stage fuzz run_fuzzers
-test_stage unit $((3 * $(unit_modules | wc -l))) run_unit
-test_stage unit-sanitized $((3 * $(unit_modules | wc -l))) run_unit -sanitized
-test_stage integration 4 run_integration
-test_stage soak 1 run_soak
-test_stage main-path-sanitized 2 run_main_path_sanitized
+test_stage unit run_unit
+test_stage unit-sanitized run_unit -sanitized
+test_stage integration run_integration
+test_stage soak run_soak
+test_stage main-path-sanitized run_main_path_sanitized
 finish
