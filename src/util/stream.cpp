@@ -2,6 +2,7 @@
 #include "pgstrata/util/stream.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace pgstrata {
 
@@ -58,7 +59,9 @@ std::size_t ReadAheadSource::read_at(std::uint64_t offset, MutableBytes out) con
         return source_.read_at(offset, out);
     }
     const ByteView bytes = fetch(offset, out.size());
-    std::ranges::copy(bytes, out.begin());
+    if (!bytes.empty()) {
+        std::memcpy(out.data(), bytes.data(), bytes.size());
+    }
     return bytes.size();
 }
 
