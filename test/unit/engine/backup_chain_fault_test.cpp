@@ -53,9 +53,11 @@ struct ChainRun : test::BackupRun {
     {
         const auto found = manifest(label);
         REQUIRE(found.files.size() == files.size());
+        repository::PackReader reader(*first.repository, kStanza, found.packs);
         for (const auto& file : found.files) {
             INFO(label << " " << file.path);
-            REQUIRE((read_through_chain(*first.repository, found, file) == files.at(file.path)));
+            REQUIRE((read_through_chain(reader, *first.repository, found, file) ==
+                     files.at(file.path)));
         }
     }
 

@@ -28,9 +28,10 @@ struct BackupRun : ArchiveRun {
     {
         const auto found = manifest(label);
         REQUIRE(find_file(found, "global/pg_control") != nullptr);
+        repository::PackReader reader(*first.repository, kStanza, found.packs);
         for (const auto& file : found.files) {
             INFO(file.path);
-            const std::string bytes = read_backed_up(*first.repository, found, file);
+            const std::string bytes = read_backed_up(reader, *first.repository, file);
             REQUIRE((bytes == read_text_file(data.path() + "/" + file.path)));
         }
     }

@@ -16,15 +16,15 @@ namespace pgstrata::test {
 
 inline constexpr auto kTablePath = "base/1/16384";
 
-// The bytes of a file as its chain of page maps leads to them.
-inline std::string read_through_chain(const repository::Repository& repository,
+// The bytes of a file as its chain of page maps leads to them. `reader` is one of all packs.
+inline std::string read_through_chain(repository::PackReader& reader,
+                                      const repository::Repository& repository,
                                       const repository::Manifest& manifest,
                                       const repository::ManifestFile& file)
 {
     if (file.content != repository::ContentKind::paged) {
-        return read_backed_up(repository, manifest, file);
+        return read_backed_up(reader, repository, file);
     }
-    repository::PackReader reader(repository, kStanza, manifest.packs);
     const auto maps = repository::read_page_maps(reader, manifest.packs, file.extents, file.path);
     const repository::FilePages pages(maps, file.path);
     REQUIRE(std::uint64_t{pages.count()} * pages.page_size() == file.size);
@@ -40,6 +40,14 @@ inline std::string read_through_chain(const repository::Repository& repository,
         }
     }
     return bytes;
+}
+
+inline std::string read_through_chain(const repository::Repository& repository,
+                                      const repository::Manifest& manifest,
+                                      const repository::ManifestFile& file)
+{
+    repository::PackReader reader(repository, kStanza, manifest.packs);
+    return read_through_chain(reader, repository, manifest, file);
 }
 
 // Copies of one data directory into a repository in memory, each built on the one before.
@@ -119,9 +127,10 @@ struct Chain {
     // What the files of the last copy are like must be what is on disk.
     void check_all() const
     {
+        repository::PackReader reader(*memory, kStanza, last().packs);
         for (const auto& copied : last().files) {
             INFO(last().header.label << " " << copied.path);
-            const std::string bytes = read_through_chain(*memory, last(), copied);
+            const std::string bytes = read_through_chain(reader, *memory, last(), copied);
             REQUIRE((bytes == read_text_file(data.path() + "/" + copied.path, 256U << 20U)));
         }
     }

@@ -109,12 +109,12 @@ private:
     TemporaryDirectory directory_;
 };
 
-// The bytes of a file of a backup, checked as a restore checks them.
-inline std::string read_backed_up(const repository::Repository& repository,
-                                  const repository::Manifest& manifest,
+// The bytes of a file of a backup, checked as a restore checks them. `reader` is one of all its
+// packs.
+inline std::string read_backed_up(repository::PackReader& reader,
+                                  const repository::Repository& repository,
                                   const repository::ManifestFile& file)
 {
-    repository::PackReader reader(repository, kStanza, manifest.packs);
     std::string bytes;
     for (const repository::Extent& extent : file.extents) {
         bytes += as_text(reader.read(extent));
@@ -140,6 +140,14 @@ inline std::string read_backed_up(const repository::Repository& repository,
     }
     REQUIRE(are_hashes_right);
     return pages;
+}
+
+inline std::string read_backed_up(const repository::Repository& repository,
+                                  const repository::Manifest& manifest,
+                                  const repository::ManifestFile& file)
+{
+    repository::PackReader reader(repository, kStanza, manifest.packs);
+    return read_backed_up(reader, repository, file);
 }
 
 inline const repository::ManifestFile* find_file(const repository::Manifest& manifest,

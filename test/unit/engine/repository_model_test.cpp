@@ -212,10 +212,11 @@ private:
             const Files& files = taken_.at(summary.label);
             const auto found = manifest(summary.label);
             REQUIRE(found.files.size() == files.size());
+            repository::PackReader reader(*first.repository, kStanza, found.packs);
             for (const auto& file : found.files) {
                 CAPTURE(file.path);
-                REQUIRE(
-                    (read_through_chain(*first.repository, found, file) == files.at(file.path)));
+                REQUIRE((read_through_chain(reader, *first.repository, found, file) ==
+                         files.at(file.path)));
             }
             REQUIRE(repository::find_wal(
                         *first.repository, kStanza, summary.archive_id, summary.start_wal)
