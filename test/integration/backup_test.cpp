@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 const std::vector<std::string> kSlowBackup{"backup",
                                            "--type=full",
                                            "--compress-type=zst",
-                                           "--compress-level=16",
+                                           "--compress-level=12",
                                            "--process-max=1",
                                            "--repo1-pack-size=1MiB"};
 
