@@ -96,7 +96,7 @@ test_stage() { # NAME COMMAND...
         report ok "$name" "$started"
     else
         report FAILED "$name" "$started"
-        tail -n 200 "$logs/$name.log"
+        grep -vE '^(Filters: .*|All tests passed .*|=+|)$' "$logs/$name.log" | tail -n 200
         [ "$failed" -gt 0 ] || failed=1
         return 1
     fi
@@ -121,16 +121,17 @@ unit_modules() {
 # Runs the test cases of a program in several processes side by side, which take them in turn; the output of each in
 # one piece.
 run_cases() { # PROCESSES TEST-SPECIFICATION COMMAND...
-    local processes=$1 specification=$2 program=${!#} queue i status=0
+    local processes=$1 specification=$2 program=${!#} queue i process started=() status=0
     shift 2
     queue=$(mktemp -d) && chmod 777 "$queue" || return 1
     "$@" --list-test-names-only "$specification" | sed '/^$/d' >"$queue/cases"
     echo "== ${program##*/} $specification: $(wc -l <"$queue/cases") test cases"
     for ((i = 0; i < processes; i++)); do
         timeout -k 10 1500 "$@" --queue "$queue" >"$queue/output-$i" 2>&1 &
+        started+=($!)
     done
-    for ((i = 0; i < processes; i++)); do
-        wait -n || status=1
+    for process in "${started[@]}"; do
+        wait "$process" || status=1
     done
     cat "$queue"/output-*
     rm -rf "$queue"
@@ -148,11 +149,12 @@ run_modules() { # SUFFIX MODULE...
 
 # The engine's test cases take as long as those of all other modules.
 run_unit() { # [SUFFIX]
-    local status=0 beside=$logs/unit-engine.part
+    local status=0 beside=$logs/unit-engine.part engine
     run_modules "${1:-}" engine >"$beside" 2>&1 &
+    engine=$!
     # shellcheck disable=SC2046 # one word a module
     run_modules "${1:-}" $(unit_modules | grep -vx engine) || status=1
-    wait $! || status=1
+    wait "$engine" || status=1
     cat "$beside" && rm "$beside"
     return "$status"
 }

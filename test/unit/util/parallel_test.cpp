@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
+#include "support/sanitizer.hpp"
 
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/parallel.hpp"
@@ -105,6 +106,11 @@ TEST_CASE("there is at least one core", "[util][parallel]")
 // A limit on memory stands in for one on processes, which root does not have.
 TEST_CASE("workers that cannot be started are an error with a hint", "[util][parallel][bug-45]")
 {
+    if (test::has_sanitizer()) {
+        WARN("SKIPPED: a sanitizer ends the process where it has no memory for a thread");
+        return;
+    }
+    constexpr int kAsExpected = 10; // nothing else ends so
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
@@ -114,12 +120,13 @@ TEST_CASE("workers that cannot be started are an error with a hint", "[util][par
         try {
             run_workers(200, [](std::size_t, const auto&) {}); // stacks of earlier threads are kept
         } catch (const Error& error) {
-            outcome = error.code() == ErrorCode::kernel && !error.hint().empty() ? 1 : 2;
+            const bool is_told = error.code() == ErrorCode::kernel && !error.hint().empty();
+            outcome = is_told ? kAsExpected : 2;
         }
         ::_exit(outcome);
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);
     REQUIRE(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 1);
+    CHECK(WEXITSTATUS(status) == kAsExpected);
 }
