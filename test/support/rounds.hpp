@@ -12,4 +12,11 @@ inline unsigned rounds(unsigned all)
     return has_sanitizer() ? all / 5 : all;
 }
 
+// How far apart the operations are that a test makes fail one after the other: three times as far
+// where a sanitizer makes each of them slow.
+inline unsigned stride(unsigned usual)
+{
+    return has_sanitizer() ? 3 * usual : usual;
+}
+
 } // namespace pgstrata::test

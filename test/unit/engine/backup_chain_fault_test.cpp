@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/rounds.hpp"
 #include "unit/engine/backup_fixture.hpp"
 #include "unit/engine/chain_fixture.hpp"
 #include "unit/engine/fake_session.hpp"
@@ -123,7 +124,7 @@ TEST_CASE("whatever operation of an incremental fails, the chain stays whole and
     const bool stays_broken = GENERATE(false, true);
     const bool can_resume = GENERATE(true, false);
     std::uint64_t n = 1;
-    for (bool was_hit = true; was_hit; n += 2) {
+    for (bool was_hit = true; was_hit; n += stride(2)) {
         ChainRun run;
         run.backup.can_resume = can_resume;
         run.fault.stay_broken = stays_broken;

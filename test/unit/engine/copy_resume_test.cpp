@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/rounds.hpp"
 #include "unit/engine/chain_fixture.hpp"
 
 #include "pgstrata/storage/decorators.hpp"
@@ -106,7 +107,7 @@ TEST_CASE("a copy that died anywhere is taken up and is right", "[engine][resume
     const bool is_incremental = GENERATE(false, true);
     std::size_t most_packs = 0;
     std::uint64_t n = 1;
-    for (bool has_failed = true; has_failed; n += 3) {
+    for (bool has_failed = true; has_failed; n += stride(3)) {
         const WarningLog quiet;
         ResumedChain chain;
         chain.options.workers = 1 + n % 2;

@@ -2,6 +2,7 @@
 #include "support/hooked_storage.hpp"
 #include "support/interrupted_storage.hpp"
 #include "support/matchers.hpp"
+#include "support/rounds.hpp"
 #include "support/turns.hpp"
 #include "unit/engine/expire_fixture.hpp"
 
@@ -140,7 +141,7 @@ TEST_CASE("two hosts that expire at once while a third begins a backup come to o
     const bool is_aborted = GENERATE(false, true);
     unsigned made = 0;
     unsigned removed = 0;
-    for (unsigned seed = 1; seed <= 100; ++seed) {
+    for (unsigned seed = 1; seed <= rounds(100); ++seed) {
         CAPTURE(seed, is_aborted);
         ExpireFixture site("FIF", 40);
         const auto expire_all = [&](const Repository& repository) {
