@@ -127,7 +127,7 @@ run_cases() { # PROCESSES TEST-SPECIFICATION COMMAND...
     "$@" --list-test-names-only "$specification" | sed '/^$/d' >"$queue/cases"
     echo "== ${program##*/} $specification: $(wc -l <"$queue/cases") test cases"
     for ((i = 0; i < processes; i++)); do
-        timeout -k 10 1500 "$@" --queue "$queue" >"$queue/output-$i" 2>&1 &
+        timeout -k 10 $((1500 + 2 * ${SOAK_SECONDS:-30})) "$@" --queue "$queue" >"$queue/output-$i" 2>&1 &
         started+=($!)
     done
     for process in "${started[@]}"; do
