@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
-// What the headers of {fmt} leave to its library, as Debian ships none that can be linked in: the
-// shared one brings a second C++ library along, whose relocation costs every start more than all
-// that the program itself does there.
+// What the headers of {fmt} 9 leave to its library, as Debian ships none that can be linked in: the
+// shared one brings a second C++ library along, and loading both took as long as all else that the
+// program does when it starts.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE

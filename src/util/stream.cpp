@@ -59,6 +59,7 @@ std::size_t ReadAheadSource::read_at(std::uint64_t offset, MutableBytes out) con
         return source_.read_at(offset, out);
     }
     const ByteView bytes = fetch(offset, out.size());
+    // Not std::ranges::copy, which goes byte by byte where a build optimises little.
     if (!bytes.empty()) {
         std::memcpy(out.data(), bytes.data(), bytes.size());
     }
