@@ -64,6 +64,19 @@ std::string first_waiting(Site& site)
     return name;
 }
 
+// A segment that was stored beside the one that was pushed, and waits for PostgreSQL to ask. Nobody
+// is at work.
+std::string stored_beside_another(Site& site)
+{
+    stop_archiving(site);
+    make_wal(site, 2);
+    site.must({"archive-push", site.cluster().path("pg_wal/" + first_waiting(site))});
+    wait_until_idle(site);
+    const auto name = fs::directory_iterator(spool(site, "out"))->path().stem().string();
+    REQUIRE(archived(site).count(name) == 1);
+    return name;
+}
+
 } // namespace
 
 TEST_CASE("nothing is lost or acknowledged early while the process in the background is killed",
@@ -139,15 +152,7 @@ TEST_CASE("a mark is not believed for a segment of the same name with other cont
           "[async][archive][bug-18][bug-26]")
 {
     Site site(asynchronous());
-    stop_archiving(site);
-    make_wal(site, 2);
-    const auto name = first_waiting(site);
-    site.must({"archive-push", site.cluster().path("pg_wal/" + name)});
-    // Its neighbours were pushed with it, and wait for PostgreSQL to ask.
-    wait_until_idle(site);
-    const auto marked = fs::directory_iterator(spool(site, "out"))->path().stem().string();
-    REQUIRE(archived(site).count(marked) == 1);
-    const auto path = site.cluster().path("pg_wal/" + marked);
+    const auto path = site.cluster().path("pg_wal/" + stored_beside_another(site));
     auto other = read_file(path);
     other[other.size() / 2] = static_cast<char>(other[other.size() / 2] ^ 1);
     write_file(path, other);
@@ -158,11 +163,7 @@ TEST_CASE("a mark is not believed for a segment of the same name with other cont
 TEST_CASE("who asks for a segment that has been stored loads no library for it", "[async][archive]")
 {
     Site site(asynchronous());
-    stop_archiving(site);
-    make_wal(site, 2);
-    site.must({"archive-push", site.cluster().path("pg_wal/" + first_waiting(site))});
-    wait_until_idle(site);
-    const auto marked = fs::directory_iterator(spool(site, "out"))->path().stem().string();
+    const auto marked = stored_beside_another(site);
 
     const auto result = site.run({"archive-push", site.cluster().path("pg_wal/" + marked)},
                                  {.environment = {{"LD_DEBUG", "files"}}});

@@ -139,11 +139,12 @@ TEST_CASE("a plain repository on a disk needs no library to be loaded", "[s3]")
 {
     Site site({.is_ready = false});
     const ProcessOptions options{.environment = {{"LD_DEBUG", "files"}}};
-    const std::string library = GENERATE("libcrypto", "libcurl", "libpq", "libfmt", "libstdc++");
-    CAPTURE(library);
 
     const ProcessResult result = site.run({"info"}, options);
 
     CHECK(result.text().find("libc.so") != std::string::npos);
-    CHECK(result.text().find(library) == std::string::npos);
+    for (const char* library : {"libcrypto", "libcurl", "libpq", "libfmt", "libstdc++"}) {
+        CAPTURE(library);
+        CHECK(result.text().find(library) == std::string::npos);
+    }
 }
