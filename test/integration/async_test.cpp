@@ -50,6 +50,21 @@ void set_writable(const Site& site, bool is_writable)
     }
 }
 
+// Kills the process in the background `delay` after it was seen, if one comes up and lives that
+// long.
+bool kill_background_process(const Site& site, std::chrono::milliseconds delay)
+{
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    for (; std::chrono::steady_clock::now() < end; std::this_thread::sleep_for(2ms)) {
+        // The file that a killed one left names it still.
+        if (const auto pid = background_process(site); pid > 1 && ::kill(pid, 0) == 0) {
+            std::this_thread::sleep_for(delay);
+            return ::kill(pid, SIGKILL) == 0;
+        }
+    }
+    return false;
+}
+
 // The segment that the archiver takes next. Archiving is off: it has failed with that one, so the
 // one before was not still on its way.
 std::string first_waiting(Site& site)
@@ -89,8 +104,8 @@ TEST_CASE("nothing is lost or acknowledged early while the process in the backgr
     std::size_t kills = 0;
     std::vector<std::string> early;
     for (int round = 0; load.is_running(); ++round) {
-        if (const auto pid = background_process(site); pid > 1 && round % 3 == 0) {
-            kills += ::kill(pid, SIGKILL) == 0 ? 1U : 0U;
+        if (round % 3 == 0 && kill_background_process(site, round % 5 * 10ms)) {
+            ++kills;
         }
         if (round == 20 || round == 40) {
             set_writable(site, round == 40);
