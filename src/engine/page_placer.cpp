@@ -59,16 +59,52 @@ FilePages PagePlacer::find(const ManifestFile& file)
     return pages;
 }
 
+// Frames of a full backup lie one after another, and all of them will be read. Those of later
+// backups between them are of other packs, and are spoken of when their turn comes.
+std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, std::uint32_t end)
+{
+    const PageRun* run = &run_with(pages, begin);
+    const PageRun* const runs_end = pages.runs().data() + pages.runs().size();
+    const auto is_over = [&] { return run == runs_end || run->first_page >= end; };
+    while (!is_over() && data_.holds(run->where)) {
+        ++run;
+    }
+    if (is_over()) {
+        return end;
+    }
+    const repository::Extent& first = run->where;
+    const repository::Extent* last = &first;
+    const std::uint64_t read_over = data_.read_over(first.pack);
+    std::uint32_t unsaid = end;
+    for (++run; !is_over(); ++run) {
+        const repository::Extent& next = run->where;
+        if (next.pack != first.pack) {
+            unsaid = std::min(unsaid, run->first_page);
+        } else if (next.offset != last->offset) {
+            const std::uint64_t last_end = last->offset + last->length;
+            if (next.offset < last_end || next.offset - last_end > read_over) {
+                unsaid = std::min(unsaid, run->first_page);
+                break;
+            }
+            last = &next;
+        }
+    }
+    data_.expect(first, *last);
+    return unsaid;
+}
+
 PlacedBytes PagePlacer::place(const TargetFile& target,
                               const std::string& path,
                               const FilePages& pages,
                               const PageStretch& stretch)
 {
     Job job{.target = target, .path = path, .pages = pages};
-    std::uint32_t announced = stretch.present;
+    const std::uint32_t window = kWindow / pages.page_size();
+    // A small file shares its frame with its neighbours, which are read next: the source sees that.
+    const bool is_short = stretch.end - stretch.begin <= window;
+    std::uint32_t announced = is_short ? stretch.end : stretch.present;
     for (std::uint32_t page = stretch.begin; page < stretch.end;) {
         const bool is_present = page < stretch.present;
-        const std::uint32_t window = kWindow / pages.page_size();
         const std::uint32_t limit =
             is_present ? std::min(stretch.present, stretch.end) : stretch.end;
         // Windows begin where frames of a full backup do.
@@ -86,28 +122,6 @@ PlacedBytes PagePlacer::place(const TargetFile& target,
     const std::uint64_t all = job.offset(stretch.end) - job.offset(stretch.begin);
     job.placed.kept = all - job.placed.fetched;
     return job.placed;
-}
-
-// Frames of a full backup lie one after another, and all of them will be read. Gives the first page
-// of which nothing was said.
-std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, std::uint32_t limit)
-{
-    const PageRun* run = &run_with(pages, begin);
-    const PageRun* const end = pages.runs().data() + pages.runs().size();
-    const repository::Extent& first = run->where;
-    const repository::Extent* last = &first;
-    const std::uint64_t read_over = data_.read_over(first.pack);
-    for (++run; run != end && run->first_page < limit; ++run) {
-        const repository::Extent& next = run->where;
-        const std::uint64_t last_end = last->offset + last->length;
-        if (next.pack != first.pack || next.offset < last_end ||
-            next.offset - last_end > read_over) {
-            break;
-        }
-        last = &next;
-    }
-    data_.expect(first, *last);
-    return run == end ? limit : std::min(run->first_page, limit);
 }
 
 // Straight from the frame when that has all of it.

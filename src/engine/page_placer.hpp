@@ -37,6 +37,10 @@ public:
                const repository::Manifest& manifest);
     // Where the pages of a paged file are. Throws Error(format) when the maps do not fit the file.
     repository::FilePages find(const repository::ManifestFile& file);
+    // Says that the pages from `begin` to before `end` are read from the repository next, or after
+    // those of the call before. Gives the first page that it says nothing of.
+    std::uint32_t
+    announce(const repository::FilePages& pages, std::uint32_t begin, std::uint32_t end);
     // `path` is the file's in the manifest, for errors. Throws Error(checksum) when the repository
     // has not the page that was backed up.
     PlacedBytes place(const TargetFile& target,
@@ -46,8 +50,6 @@ public:
 
 private:
     struct Job;
-    std::uint32_t
-    announce(const repository::FilePages& pages, std::uint32_t begin, std::uint32_t limit);
     void write(Job& job, std::uint32_t begin, std::uint32_t end);
     void refresh(Job& job, std::uint32_t begin, std::uint32_t end);
     void fetch(const Job& job, std::uint32_t begin, std::uint32_t end, MutableBytes out);

@@ -73,16 +73,27 @@ public:
 
     void run(const std::stop_token& token)
     {
-        const std::vector<PlaceUnit>& units = state_.plan.units;
-        for (std::size_t i = state_.next_unit++; i < units.size(); i = state_.next_unit++) {
-            if (token.stop_requested()) {
-                return;
+        const PlaceUnit* unit = take();
+        while (unit != nullptr && !token.stop_requested()) {
+            // A bucket sends what comes next while this one is written.
+            const PlaceUnit* const next = take();
+            if (next != nullptr && next->is_large) {
+                const ManifestFile& file = state_.manifest.files[next->large_file];
+                named(file, [&] { announce_part(*next, file); });
             }
-            place(units[i]);
+            place(*unit);
+            unit = next;
         }
     }
 
 private:
+    // None when all are taken.
+    const PlaceUnit* take() const
+    {
+        const std::size_t i = state_.next_unit++;
+        return i < state_.plan.units.size() ? &state_.plan.units[i] : nullptr;
+    }
+
     void place(const PlaceUnit& unit)
     {
         if (unit.is_large) {
@@ -243,7 +254,15 @@ private:
         }
     }
 
-    void open_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
+    SharedTarget& open_shared(const PlaceUnit& unit, const ManifestFile& file)
+    {
+        SharedTarget& shared = state_.shared.at(unit.large_file);
+        shared.opened.run(
+            [&] { open_large(shared, state_.layout.physical_path(file.path), file); });
+        return shared;
+    }
+
+    void open_large(SharedTarget& shared, const std::string& path, const ManifestFile& file)
     {
         shared.file = open_existing(path);
         shared.was_there = shared.file.has_value();
@@ -258,34 +277,50 @@ private:
         }
     }
 
-    void place_part(const PlaceUnit& unit, const ManifestFile& file)
+    // The pages of a part; none of a file that is trusted.
+    static PageStretch
+    pages_of(const PlaceUnit& unit, const ManifestFile& file, const SharedTarget& shared)
     {
-        SharedTarget& shared = state_.shared.at(unit.large_file);
-        const std::string path = state_.layout.physical_path(file.path);
-        shared.opened.run([&] { open_shared(shared, path, file); });
+        const std::uint32_t page_size = shared.pages.page_size();
+        if (page_size == 0) {
+            return {};
+        }
         const std::uint64_t begin = unit.part * kPlacePartSize;
         const std::uint64_t end = std::min(begin + kPlacePartSize, file.size);
-        PlacedBytes placed;
-        if (const std::uint32_t page_size = shared.pages.page_size(); page_size == 0) {
-            placed.kept = end - begin;
-        } else {
-            placed = placer_.place(*shared.file,
-                                   file.path,
-                                   shared.pages,
-                                   {static_cast<std::uint32_t>(begin / page_size),
-                                    static_cast<std::uint32_t>(end / page_size),
-                                    shared.present});
-        }
-        count(placed);
-        state_.progress.add(end - begin);
-        shared.fetched += placed.fetched;
-        if (--shared.parts_left == 0) {
-            finish_shared(shared, path, file);
+        return {static_cast<std::uint32_t>(begin / page_size),
+                static_cast<std::uint32_t>(end / page_size),
+                shared.present};
+    }
+
+    // What is on the disk is compared first, and little of it may be fetched.
+    void announce_part(const PlaceUnit& unit, const ManifestFile& file)
+    {
+        const SharedTarget& shared = open_shared(unit, file);
+        const PageStretch pages = pages_of(unit, file, shared);
+        if (pages.begin >= pages.present && pages.begin < pages.end) {
+            placer_.announce(shared.pages, pages.begin, pages.end);
         }
     }
 
-    void finish_shared(SharedTarget& shared, const std::string& path, const ManifestFile& file)
+    void place_part(const PlaceUnit& unit, const ManifestFile& file)
     {
+        SharedTarget& shared = open_shared(unit, file);
+        const std::uint64_t size = std::min(kPlacePartSize, file.size - unit.part * kPlacePartSize);
+        PlacedBytes placed{.kept = size};
+        if (const PageStretch pages = pages_of(unit, file, shared); pages.begin < pages.end) {
+            placed = placer_.place(*shared.file, file.path, shared.pages, pages);
+        }
+        count(placed);
+        state_.progress.add(size);
+        shared.fetched += placed.fetched;
+        if (--shared.parts_left == 0) {
+            finish_shared(shared, file);
+        }
+    }
+
+    void finish_shared(SharedTarget& shared, const ManifestFile& file)
+    {
+        const std::string path = shared.file->path();
         finish(*shared.file, file, file.mtime);
         log_placed(path, file, shared.was_there ? outcome(*shared.file, file, shared.fetched) : "");
         shared.pages = {};

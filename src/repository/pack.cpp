@@ -112,6 +112,12 @@ struct PackReader::OpenPack : NonCopyable {
 struct PackReader::Frame {
     Extent place;
     Buffer raw;
+
+    bool has(const Extent& extent) const
+    {
+        return place.pack == extent.pack && place.offset == extent.offset &&
+               place.length == extent.length;
+    }
 };
 
 PackReader::PackReader(const Repository& repository,
@@ -168,10 +174,8 @@ std::unique_ptr<PackReader::Frame> PackReader::take_room()
 
 PackReader::Frame& PackReader::read_frame(const Extent& extent)
 {
-    const auto known = std::ranges::find_if(frames_, [&](const std::unique_ptr<Frame>& frame) {
-        return frame->place.pack == extent.pack && frame->place.offset == extent.offset &&
-               frame->place.length == extent.length;
-    });
+    const auto known =
+        std::ranges::find_if(frames_, [&](const auto& frame) { return frame->has(extent); });
     if (known != frames_.end()) {
         std::rotate(known, known + 1, frames_.end());
         return *frames_.back();
@@ -193,6 +197,11 @@ ByteView PackReader::read(const Extent& extent)
               packs_.at(extent.pack).name.label);
     }
     return frame.raw.view().subspan(extent.position, extent.size);
+}
+
+bool PackReader::holds(const Extent& extent) const
+{
+    return std::ranges::any_of(frames_, [&](const auto& frame) { return frame->has(extent); });
 }
 
 void PackReader::expect(const Extent& first, const Extent& last)

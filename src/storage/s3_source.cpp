@@ -3,6 +3,7 @@
 
 #include "storage/aws_text.hpp"
 #include "storage/http_status.hpp"
+#include "storage/prefetcher.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -16,24 +17,6 @@ constexpr std::size_t kHeadSize = 64U << 10U;
 constexpr std::size_t kFirstBlock = 256U << 10U;
 constexpr std::size_t kPrefetchUnit = 1U << 20U;
 
-// A stretch of the object that was read ahead.
-struct Block {
-    std::uint64_t offset = 0;
-    Buffer bytes;
-
-    // How many of `out` it can give from `at` on; they are copied.
-    std::size_t copy(std::uint64_t at, MutableBytes out) const
-    {
-        if (at < offset || at - offset >= bytes.size()) {
-            return 0;
-        }
-        const auto skipped = static_cast<std::size_t>(at - offset);
-        const std::size_t size = std::min(out.size(), bytes.size() - skipped);
-        std::memcpy(out.data(), bytes.data() + skipped, size);
-        return size;
-    }
-};
-
 std::string range(std::uint64_t offset, std::size_t size)
 {
     return fmt::format("bytes={}-{}", offset, offset + size - 1);
@@ -43,7 +26,9 @@ std::string range(std::uint64_t offset, std::size_t size)
 class S3Source final : public RandomSource {
 public:
     S3Source(std::shared_ptr<S3Client> client, std::string key, std::uint64_t size)
-        : client_(std::move(client)), key_(std::move(key)), size_(size)
+        : client_(std::move(client)), key_(std::move(key)), size_(size),
+          prefetcher_(longest_block(),
+                      [this](std::uint64_t offset, MutableBytes out) { fetch(offset, out); })
     {
     }
     // Before it is used.
@@ -60,7 +45,8 @@ public:
     std::uint64_t read_over() const noexcept override { return client_->options().read_over; }
 
 private:
-    std::shared_ptr<const Block> block() const
+    std::size_t longest_block() const { return client_->options().prefetch * kPrefetchUnit; }
+    std::shared_ptr<const FetchedBlock> block() const
     {
         const std::lock_guard lock(mutex_);
         return block_;
@@ -73,12 +59,12 @@ private:
     std::string key_;
     std::uint64_t size_;
     std::string etag_;
-    Block head_;
-    mutable std::mutex mutex_; // guards what follows
-    mutable std::shared_ptr<const Block> block_;
+    FetchedBlock head_;
+    mutable Prefetcher prefetcher_;
+    mutable std::mutex mutex_;                          // guards what follows
+    mutable std::shared_ptr<const FetchedBlock> block_; // read ahead, though nobody asked for it
     mutable std::uint64_t expected_ = 0; // where one goes on who reads from front to back
     mutable std::size_t block_size_ = kFirstBlock;
-    mutable std::uint64_t promised_ = 0; // where a stretch ends that was said to be read as a whole
 };
 
 std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
@@ -91,6 +77,9 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
         const std::uint64_t at = offset + done;
         const MutableBytes rest = out.subspan(done, size - done);
         std::size_t got = head_.copy(at, rest);
+        if (got == 0) {
+            got = prefetcher_.read(at, rest);
+        }
         if (const auto ahead = block(); got == 0 && ahead) {
             got = ahead->copy(at, rest);
         }
@@ -100,7 +89,7 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
             continue;
         }
         if (const auto block_size = block_to_read(at, rest.size())) {
-            auto fresh = std::make_shared<Block>();
+            auto fresh = std::make_shared<FetchedBlock>();
             fresh->offset = at;
             fresh->bytes.resize(*block_size);
             fetch(at, fresh->bytes.span());
@@ -127,29 +116,23 @@ void S3Source::note_read(std::uint64_t end) const
 
 void S3Source::expect(std::uint64_t offset, std::uint64_t size) const
 {
-    const std::lock_guard lock(mutex_);
-    expected_ = offset;
-    promised_ = offset + std::min(size, size_ - std::min(offset, size_));
+    const std::uint64_t begin = std::max<std::uint64_t>(offset, head_.bytes.size());
+    const std::uint64_t end = offset + std::min(size, size_ - std::min(offset, size_));
+    prefetcher_.expect(begin, end);
 }
 
 // How much to read ahead for one who goes on where the last read ended; nullopt for all others and
 // for reads that are as long by themselves.
 std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::size_t wanted) const
 {
-    const S3Options& options = client_->options();
-    const std::size_t limit = options.prefetch * kPrefetchUnit;
+    const std::size_t limit = longest_block();
     const std::lock_guard lock(mutex_);
     const bool goes_on = offset >= expected_ && offset - expected_ <= read_over();
     if (!goes_on) {
         block_size_ = kFirstBlock;
-        promised_ = 0;
     }
     if (!goes_on || wanted >= limit) {
         return std::nullopt;
-    }
-    if (offset < promised_) {
-        const auto left = static_cast<std::size_t>(promised_ - offset);
-        return std::min(std::max(left, wanted), limit);
     }
     const std::size_t size = std::min(std::max(block_size_, wanted), limit);
     block_size_ = std::min(block_size_ * 2, limit);

@@ -109,8 +109,10 @@ public:
     // The raw bytes of an extent, valid until the next call. Throws Error(format) when the frame is
     // too short for it, and what ObjectReader throws for damage.
     ByteView read(const Extent& extent);
+    // Whether the frame is kept, so that it is not read again.
+    bool holds(const Extent& extent) const;
     // Says that the frames from that of `first` to that of `last`, which lies behind it in the same
-    // pack, are read next. See RandomSource::expect().
+    // pack, are read next or after those of the call before. See RandomSource::expect().
     void expect(const Extent& first, const Extent& last);
     // RandomSource::read_over() of a pack.
     std::uint64_t read_over(std::uint32_t pack);

@@ -26,8 +26,9 @@ public:
     // The same where the bytes lie already, or else read into `room`, which is one thread's: valid
     // until that thread's next call.
     virtual ByteView view_at(std::uint64_t offset, std::size_t size, Buffer& room) const;
-    // Says that these bytes are read next, front to back, and what lies behind them is not: a store
-    // that is asked for long stretches needs fewer requests. Changes nothing else.
+    // Says that these bytes are read next, front to back, or after those of the call before; what
+    // lies behind them is not. A store that is asked for long stretches needs fewer requests, and
+    // may send them while its reader is still at work with others. Changes nothing else.
     virtual void expect(std::uint64_t /*offset*/, std::uint64_t /*size*/) const {}
     // Bytes that nobody needs between two that are needed: up to so many are read over sooner than
     // left out.
