@@ -42,6 +42,7 @@ public:
     {
         clear_target();
         make_tree(manifest_, layout_, owners_);
+        open_roots();
         const std::uint64_t bytes = bytes_of_files();
         const PlaceReport placed = place(bytes, report);
         write_recovery_files();
@@ -156,10 +157,17 @@ private:
         }
     }
 
-    void sync_roots() const
+    // Before anything is written: what the disk fails to take is told to those who were there.
+    void open_roots()
     {
         for (const std::string& root : layout_.roots()) {
-            const FileDescriptor directory = open_file(root, O_RDONLY | O_DIRECTORY);
+            roots_.emplace_back(root, open_file(root, O_RDONLY | O_DIRECTORY));
+        }
+    }
+
+    void sync_roots() const
+    {
+        for (const auto& [root, directory] : roots_) {
             if (::syncfs(directory.get()) != 0) {
                 raise_errno(
                     ErrorCode::file_sync, errno, fmt::format("sync the filesystem of '{}'", root));
@@ -197,6 +205,7 @@ private:
     const Manifest& manifest_;
     const RestoreLayout& layout_;
     Owners owners_;
+    std::vector<std::pair<std::string, FileDescriptor>> roots_;
 };
 
 } // namespace
