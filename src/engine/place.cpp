@@ -51,6 +51,7 @@ struct PlaceState : NonCopyable {
     std::atomic<std::uint64_t> compared = 0;
     std::atomic<std::uint64_t> kept = 0;
     std::atomic<std::uint64_t> fetched = 0;
+    CacheGauge cache{free_memory() / 2}; // what others have cached stays
 
     PlaceState(const PlaceOptions& place_options,
                const repository::Repository& from,
@@ -273,7 +274,7 @@ private:
         if (shared.was_there) {
             shared.present = fit(*shared.file, file, shared.pages);
         } else {
-            shared.file = TargetFile::create_direct(path, file.size);
+            shared.file = TargetFile::create_large(path, file.size, state_.cache);
         }
     }
 

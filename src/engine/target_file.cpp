@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 
 namespace pgstrata::engine {
 
@@ -36,9 +37,12 @@ bool is_aligned(ByteView bytes, std::uint64_t offset)
            bytes.size() % Buffer::kAlignment == 0 && offset % Buffer::kAlignment == 0;
 }
 
-FileDescriptor create_file(const std::string& path, int flags = 0)
+std::uint64_t thread_nanoseconds()
 {
-    return open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | flags, kReadWrite);
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 void remove_file(const std::string& path)
@@ -57,24 +61,19 @@ TargetFile::TargetFile(FileDescriptor file, std::string path)
 
 TargetFile TargetFile::create(const std::string& path)
 {
-    return {create_file(path), path};
+    return {open_file(path, O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, kReadWrite), path};
 }
 
-TargetFile TargetFile::create_direct(const std::string& path, std::uint64_t size)
+TargetFile TargetFile::create_large(const std::string& path, std::uint64_t size, CacheGauge& gauge)
 {
-    FileDescriptor file;
-    try {
-        file = create_file(path, O_DIRECT);
-    } catch (const Error& error) {
-        if (error.code() != ErrorCode::file_open) {
-            throw;
-        }
-        file = create_file(path);
-    }
+    TargetFile target = create(path);
     // Fewer pieces; of no consequence when it cannot.
-    ::fallocate(file.get(), 0, 0, static_cast<off_t>(size));
-    TargetFile target(std::move(file), path);
+    ::fallocate(target.file_.get(), 0, 0, static_cast<off_t>(size));
     target.resize(size);
+    target.gauge_ = &gauge;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+    const int direct = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECT);
+    target.direct_ = FileDescriptor(direct);
     return target;
 }
 
@@ -114,20 +113,34 @@ std::size_t TargetFile::read(std::uint64_t offset, MutableBytes out) const
     return reader_ ? reader_->read(offset, out) : pread_fully(file_.get(), out, offset, path_);
 }
 
-// Falls back to the page cache for good where the stretch or the filesystem does not suit direct
-// writes.
 void TargetFile::write(std::uint64_t offset, ByteView bytes) const
 {
-    if (is_aligned(bytes, offset)) {
-        const ssize_t count =
-            ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-        if (count == static_cast<ssize_t>(bytes.size())) {
-            return;
-        }
+    if (!direct_.is_open() || !is_aligned(bytes, offset)) {
+        pwrite_fully(file_.get(), bytes, offset, path_);
+        return;
     }
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
-    ::fcntl(file_.get(), F_SETFL, ::fcntl(file_.get(), F_GETFL) & ~O_DIRECT);
+    if (gauge_->admits(bytes.size())) {
+        write_cached(offset, bytes);
+        return;
+    }
+    const ssize_t count =
+        ::pwrite(direct_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count != static_cast<ssize_t>(bytes.size())) {
+        // The filesystem wants other borders, or is full: this tells.
+        pwrite_fully(file_.get(), bytes, offset, path_);
+    }
+}
+
+void TargetFile::write_cached(std::uint64_t offset, ByteView bytes) const
+{
+    const std::uint64_t begin = thread_nanoseconds();
     pwrite_fully(file_.get(), bytes, offset, path_);
+    gauge_->note(bytes.size(), thread_nanoseconds() - begin);
+    // The disk goes on with it at once, and the sync in the end waits for little.
+    ::sync_file_range(file_.get(),
+                      static_cast<off_t>(offset),
+                      static_cast<off_t>(bytes.size()),
+                      SYNC_FILE_RANGE_WRITE);
 }
 
 void TargetFile::resize(std::uint64_t size) const
@@ -155,6 +168,7 @@ void TargetFile::finish(const FileAttributes& attributes)
         const std::array<timespec, 2> times = {time, time};
         ::futimens(file_.get(), times.data()); // of no consequence when it fails
     }
+    direct_ = {};
     file_.close(path_);
 }
 

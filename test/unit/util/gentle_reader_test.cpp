@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/page_cache.hpp"
 #include "support/temporary_directory.hpp"
 
 #include "pgstrata/util/gentle_reader.hpp"
@@ -6,11 +7,9 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <random>
-#include <vector>
 
 using namespace pgstrata;
 using pgstrata::test::TemporaryDirectory;
@@ -40,20 +39,7 @@ struct StoredFile {
         }
     }
     void forget() const { ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED); }
-    std::size_t cached_pages() const
-    {
-        const std::size_t page = 4096;
-        void* const memory = ::mmap(nullptr, kSize, PROT_READ, MAP_SHARED, file.get(), 0);
-        REQUIRE(memory != MAP_FAILED);
-        std::vector<unsigned char> in_core((kSize + page - 1) / page);
-        REQUIRE(::mincore(memory, kSize, in_core.data()) == 0);
-        ::munmap(memory, kSize);
-        std::size_t count = 0;
-        for (const unsigned char flags : in_core) {
-            count += flags & 1U;
-        }
-        return count;
-    }
+    std::size_t cached_pages() const { return test::cached_pages(file.get(), kSize); }
 
     TemporaryDirectory directory;
     std::string path = directory / "file";
