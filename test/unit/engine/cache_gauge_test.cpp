@@ -47,11 +47,11 @@ TEST_CASE("one write that was dear by chance changes nothing", "[restore]")
 TEST_CASE("where writes are dear only a few are tried", "[restore]")
 {
     CacheGauge gauge(1000 * kMiB);
-    const std::string passed(31, '-');
-    CHECK(admitted(gauge, 2 + 64, kDear) == "++" + passed + "+" + passed + "+");
+    const std::string passed(63, '-');
+    CHECK(admitted(gauge, 2 + 128, kDear) == "++" + passed + "+" + passed + "+");
     SECTION("until one is cheap")
     {
-        CHECK(admitted(gauge, 31 + 20, kCheap) == passed + std::string(20, '+'));
+        CHECK(admitted(gauge, 63 + 20, kCheap) == passed + std::string(20, '+'));
     }
 }
 
