@@ -38,6 +38,8 @@ use = egg:swift#proxy
 account_autocreate = true
 conn_timeout = 10
 node_timeout = 60
+# A proxy that is up before its servers would take them for broken, and ask them nothing for a minute.
+error_suppression_limit = 1000000
 [filter:s3api]
 use = egg:swift#s3api
 location = us-east-1
