@@ -25,6 +25,23 @@ bool is_large_paged(const ManifestFile& file, const RestoreLayout& layout)
            !layout.is_zeroed(file.path);
 }
 
+// Evenly, from the beginning on: a unit of small files takes longer than one of a large file, and
+// the last ones should be short.
+std::vector<PlaceUnit> mix(const std::vector<PlaceUnit>& large, const std::vector<PlaceUnit>& small)
+{
+    std::vector<PlaceUnit> mixed;
+    mixed.reserve(large.size() + small.size());
+    std::size_t taken = 0;
+    for (std::size_t i = 0; i < large.size(); ++i) {
+        while (taken < small.size() && taken * large.size() <= i * small.size()) {
+            mixed.push_back(small[taken++]);
+        }
+        mixed.push_back(large[i]);
+    }
+    mixed.insert(mixed.end(), small.begin() + static_cast<std::ptrdiff_t>(taken), small.end());
+    return mixed;
+}
+
 } // namespace
 
 bool is_right_by_time(const ManifestFile& file,
@@ -49,11 +66,12 @@ PlacePlan plan_placing(const Manifest& manifest,
     }
     std::ranges::stable_sort(
         large, std::greater(), [&](std::uint32_t i) { return manifest.files[i].size; });
+    std::vector<PlaceUnit> large_units;
     for (const std::uint32_t i : large) {
         const auto parts = static_cast<std::uint32_t>(
             (manifest.files[i].size + kPlacePartSize - 1) / kPlacePartSize);
         for (std::uint32_t part = 0; part < parts; ++part) {
-            plan.units.push_back({0, 0, i, part, true});
+            large_units.push_back({0, 0, i, part, true});
         }
     }
     // Neighbours in a pack are written together, so a frame that many files share is opened once.
@@ -62,11 +80,13 @@ PlacePlan plan_placing(const Manifest& manifest,
         const Extent at = file.extents.empty() ? Extent{} : file.extents.front();
         return std::tuple(at.pack, at.offset, at.position, i);
     });
+    std::vector<PlaceUnit> small_units;
     for (std::uint32_t begin = 0; begin < plan.small.size(); begin += kSmallFilesInUnit) {
         const auto end = static_cast<std::uint32_t>(
             std::min<std::size_t>(begin + kSmallFilesInUnit, plan.small.size()));
-        plan.units.push_back({begin, end, 0, 0, false});
+        small_units.push_back({begin, end, 0, 0, false});
     }
+    plan.units = mix(large_units, small_units);
     return plan;
 }
 

@@ -23,7 +23,9 @@ inline constexpr std::uint64_t kPlacePartSize = std::uint64_t{16} << 20U;
 
 struct PlacePlan {
     std::vector<std::uint32_t> small; // positions in the manifest, ordered by where their bytes are
-    std::vector<PlaceUnit> units;     // the largest files first
+    // The largest files first, and small ones among them all along: those keep the disk busy, these
+    // the processor, and workers that are at both use both.
+    std::vector<PlaceUnit> units;
 };
 
 // Whether a file on the disk with this size and time needs no reading to be known as the
