@@ -402,6 +402,20 @@ async_segments() { # WHO SEGMENT...
         }' "$status" "$data/pg_wal" $# "$@" "${command[@]}"
 }
 
+# The server archives as it writes, and both take their processor time from it.
+async_under_pgbench() { # WHO
+    local who=$1 seconds=20 before tps
+    sql "CHECKPOINT"
+    before=$(sql "SELECT archived_count FROM pg_stat_archiver")
+    echo "$who s3-async $(tool "$who")" >"$dir/archiving"
+    tps=$("$pg/pgbench" -n -c 2 -T "$seconds" 2>/dev/null | awk '/^tps/ { print int($3) }')
+    say "archive-push async, S3, under pgbench: $who: $(sql "
+        SELECT format('%s segments a second, %s wait', round((archived_count - $before) / $seconds.0, 1),
+            (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'))
+        FROM pg_stat_archiver"), $tps transactions a second"
+    echo "nobody - -" >"$dir/archiving"
+}
+
 s3_part() {
     local who variant command segments segment run
     /usr/bin/python3 -c 'import swift' 2>/dev/null || { say "SKIPPED: no Swift (scripts/setup.sh test)"; return 0; }
@@ -429,6 +443,9 @@ s3_part() {
         # What is in a repository already is not pushed again, so each run has segments of its own.
         [ "$run" = 1 ] || make_segments
         in_turn "$run" async_segments "${segments[@]}"
+    done
+    for run in $(seq "$runs"); do
+        in_turn "$run" async_under_pgbench
     done
     : >"$dir/archiving"
     stop_swift
