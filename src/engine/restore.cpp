@@ -14,11 +14,13 @@
 #include "pgstrata/util/size.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <set>
 
 namespace pgstrata::engine {
 
@@ -157,11 +159,20 @@ private:
         }
     }
 
-    // Before anything is written: what the disk fails to take is told to those who were there.
+    // Before anything is written: what the disk fails to take is told to those who were there. One
+    // for each filesystem, since a cluster may have more tablespaces than there are descriptors.
     void open_roots()
     {
+        std::set<dev_t> known;
         for (const std::string& root : layout_.roots()) {
-            roots_.emplace_back(root, open_file(root, O_RDONLY | O_DIRECTORY));
+            FileDescriptor directory = open_file(root, O_RDONLY | O_DIRECTORY);
+            struct stat status {};
+            if (::fstat(directory.get(), &status) != 0) {
+                raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", root));
+            }
+            if (known.insert(status.st_dev).second) {
+                roots_.emplace_back(root, std::move(directory));
+            }
         }
     }
 
@@ -205,7 +216,7 @@ private:
     const Manifest& manifest_;
     const RestoreLayout& layout_;
     Owners owners_;
-    std::vector<std::pair<std::string, FileDescriptor>> roots_;
+    std::vector<std::pair<std::string, FileDescriptor>> roots_; // one of each filesystem
 };
 
 } // namespace
