@@ -8,6 +8,7 @@
 #include "pgstrata/util/time.hpp"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -31,6 +32,10 @@ constexpr int kMostWorkersOfTwoDigits = 99;
 // recovery and promotes. Only above 125 it stops, so every failure of archive-get adds this to its
 // code; the log has the plain code.
 constexpr int kArchiveGetFailure = 128;
+// What a process in the background keeps of its free memory, each worker for itself, and the
+// largest piece that is kept (the largest that glibc can keep).
+constexpr int kKeptMemory = 64 << 20;
+constexpr int kLargestKept = 32 << 20;
 
 // A file that is opened while the standard output is closed gets its number, and with it all that
 // is printed: a pack would be damaged by log lines. What fills the place cannot be written.
@@ -82,9 +87,20 @@ void configure_log(const Config& config)
     }
 }
 
+// One segment after the other passes through the same few buffers: given back to the system after
+// each they would cost a page fault for every page of every segment.
+void keep_freed_memory()
+{
+    ::mallopt(M_TRIM_THRESHOLD, kKeptMemory);
+    ::mallopt(M_MMAP_THRESHOLD, kLargestKept);
+}
+
 void configure_process(const Config& config)
 {
     install_signal_handlers();
+    if (config.role() == config::Role::async) {
+        keep_freed_memory();
+    }
     if (config.has("neutral-umask") && config.flag("neutral-umask")) {
         ::umask(0);
     }

@@ -71,6 +71,8 @@ void S3Upload::write(ByteView bytes)
         raise(ErrorCode::assertion, "write to '{}' after it ended", client_->name_of(key_));
     }
     state_ = State::failed;
+    // What is not written of it costs no memory, and growing would copy.
+    part_.reserve(current_part_size());
     while (!bytes.empty()) {
         // Only when there is more, so that what fits is written in one request.
         if (part_.size() == current_part_size()) {
