@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <utility>
 
 namespace pgstrata::engine {
 
@@ -136,20 +137,21 @@ private:
         std::optional<codec::ZstdCompressor> compressor;
         codec::ZstdDecompressor decompressor;
         Buffer raw;
-        Buffer scratch;
         Buffer back;
         if (level_) {
             compressor.emplace(codec::ZstdCompressor::for_wal(*level_));
         }
         for (auto number = read_next(raw); number && !token.stop_requested();
              number = read_next(raw)) {
-            const codec::FrameBody body =
-                codec::make_frame_body(raw, compressor ? &*compressor : nullptr, scratch);
-            check_comes_back(body, raw, decompressor, back);
             PreparedFrame& frame = file_.frames[*number];
-            frame.body.append(body.body);
+            const codec::FrameBody body =
+                codec::make_frame_body(raw, compressor ? &*compressor : nullptr, frame.body);
+            check_comes_back(body, raw, decompressor, back);
             frame.raw_size = body.raw_size;
             frame.codec = body.codec;
+            if (body.codec == codec::FrameCodec::none) {
+                std::swap(frame.body, raw);
+            }
         }
     }
 
