@@ -41,17 +41,16 @@ struct PagePlacer::Job {
 };
 
 PagePlacer::PagePlacer(const repository::Repository& repository,
-                       const std::string& stanza,
-                       const repository::Manifest& manifest)
-    : repository_(repository), manifest_(manifest), maps_(repository, stanza, manifest.packs),
-      data_(repository, stanza, manifest.packs)
+                       const repository::Manifest& manifest,
+                       repository::PackReader& packs)
+    : repository_(repository), manifest_(manifest), packs_(packs)
 {
 }
 
 FilePages PagePlacer::find(const ManifestFile& file)
 {
     const std::string what = fmt::format("the page map of '{}'", file.path);
-    const auto maps = repository::read_page_maps(maps_, manifest_.packs, file.extents, what);
+    const auto maps = repository::read_page_maps(packs_, manifest_.packs, file.extents, what);
     FilePages pages(maps, what);
     if (std::uint64_t{pages.count()} * pages.page_size() != file.size) {
         raise(ErrorCode::format, "{} does not fit the file", what);
@@ -66,7 +65,7 @@ std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, 
     const PageRun* run = &run_with(pages, begin);
     const PageRun* const runs_end = pages.runs().data() + pages.runs().size();
     const auto is_over = [&] { return run == runs_end || run->first_page >= end; };
-    while (!is_over() && data_.holds(run->where)) {
+    while (!is_over() && packs_.holds(run->where)) {
         ++run;
     }
     if (is_over()) {
@@ -74,7 +73,7 @@ std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, 
     }
     const repository::Extent& first = run->where;
     const repository::Extent* last = &first;
-    const std::uint64_t read_over = data_.read_over(first.pack);
+    const std::uint64_t read_over = packs_.read_over(first.pack);
     std::uint32_t unsaid = end;
     for (++run; !is_over(); ++run) {
         const repository::Extent& next = run->where;
@@ -89,7 +88,7 @@ std::uint32_t PagePlacer::announce(const FilePages& pages, std::uint32_t begin, 
             last = &next;
         }
     }
-    data_.expect(first, *last);
+    packs_.expect(first, *last);
     return unsaid;
 }
 
@@ -186,7 +185,7 @@ PagePlacer::read_checked(const Job& job, const PageRun& run, std::uint32_t begin
     repository::Extent where = run.where;
     where.position += job.bytes(begin - run.first_page);
     where.size = job.bytes(end - begin);
-    const ByteView bytes = data_.read(where);
+    const ByteView bytes = packs_.read(where);
     for (std::uint32_t page = begin; page < end; ++page) {
         const ByteView one = bytes.subspan(job.bytes(page - begin), job.pages.page_size());
         if (!is_current(job, page, one)) {

@@ -26,15 +26,15 @@ struct PageStretch {
     std::uint32_t present = 0;
 };
 
-// Writes pages of a backup to their places and checks each against its hash. Keeps the frames read
-// last, so that the parts of a file which lie in several backups do not decompress a frame for each
-// page. One thread; one placer a worker.
+// Writes pages of a backup to their places and checks each against its hash. One thread; one placer
+// a worker.
 class PagePlacer : NonCopyable {
 public:
-    // `repository` and `manifest` must outlive the placer.
+    // All must outlive the placer. `packs` are the manifest's; whoever else reads of them what lies
+    // in the same frames should read through it too.
     PagePlacer(const repository::Repository& repository,
-               const std::string& stanza,
-               const repository::Manifest& manifest);
+               const repository::Manifest& manifest,
+               repository::PackReader& packs);
     // Where the pages of a paged file are. Throws Error(format) when the maps do not fit the file.
     repository::FilePages find(const repository::ManifestFile& file);
     // Says that the pages from `begin` to before `end` are read from the repository next, or after
@@ -61,8 +61,7 @@ private:
 
     const repository::Repository& repository_;
     const repository::Manifest& manifest_;
-    repository::PackReader maps_;
-    repository::PackReader data_;
+    repository::PackReader& packs_;
     Buffer window_;
 };
 

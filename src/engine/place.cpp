@@ -67,8 +67,8 @@ struct PlaceState : NonCopyable {
 class PlaceWorker : NonCopyable {
 public:
     explicit PlaceWorker(PlaceState& state)
-        : state_(state), data_(state.repository, state.options.stanza, state.manifest.packs),
-          placer_(state.repository, state.options.stanza, state.manifest)
+        : state_(state), packs_(state.repository, state.options.stanza, state.manifest.packs),
+          placer_(state.repository, state.manifest, packs_)
     {
     }
 
@@ -243,7 +243,7 @@ private:
         digest_.reset();
         std::uint64_t at = 0;
         for (const Extent& extent : file.extents) {
-            const ByteView bytes = data_.read(extent);
+            const ByteView bytes = packs_.read(extent);
             digest_.update(bytes);
             target.write(at, bytes);
             at += bytes.size();
@@ -358,7 +358,7 @@ private:
     }
 
     PlaceState& state_;
-    repository::PackReader data_;
+    repository::PackReader packs_; // for all that the worker reads: files share frames
     PagePlacer placer_;
     codec::Xxh3Stream digest_;
     Buffer window_;

@@ -19,7 +19,7 @@ struct PlaceUnit {
 };
 
 // Parts of large files have this many bytes.
-inline constexpr std::uint64_t kPlacePartSize = std::uint64_t{16} << 20U;
+inline constexpr std::uint64_t kPlacePartSize = std::uint64_t{32} << 20U;
 
 struct PlacePlan {
     std::vector<std::uint32_t> small; // positions in the manifest, ordered by where their bytes are

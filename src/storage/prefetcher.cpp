@@ -28,12 +28,11 @@ auto start(const Work& work)
 
 std::size_t FetchedBlock::copy(std::uint64_t at, MutableBytes out) const
 {
-    if (at < offset || at - offset >= bytes.size()) {
+    if (!has(at)) {
         return 0;
     }
-    const auto skipped = static_cast<std::size_t>(at - offset);
-    const std::size_t size = std::min(out.size(), bytes.size() - skipped);
-    std::memcpy(out.data(), bytes.data() + skipped, size);
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), end() - at));
+    std::memcpy(out.data(), bytes.data() + (at - offset), size);
     return size;
 }
 
@@ -62,7 +61,7 @@ std::size_t Prefetcher::read(std::uint64_t at, MutableBytes out)
     }
     const std::shared_ptr<const FetchedBlock>& block = coming.get();
     const std::size_t size = block->copy(at, out);
-    if (at + size == block->offset + block->bytes.size()) {
+    if (at + size == block->end()) {
         note_end(at + size);
     }
     return size;

@@ -18,6 +18,8 @@ struct FetchedBlock {
     std::uint64_t offset = 0;
     Buffer bytes;
 
+    std::uint64_t end() const { return offset + bytes.size(); }
+    bool has(std::uint64_t at) const { return at >= offset && at < end(); }
     // Gives how many of `out` it has from `at` on; they are copied.
     std::size_t copy(std::uint64_t at, MutableBytes out) const;
 };

@@ -4,9 +4,9 @@
 #include "storage/aws_text.hpp"
 #include "storage/http_status.hpp"
 #include "storage/prefetcher.hpp"
+#include "storage/read_ahead.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 
 namespace pgstrata::storage {
@@ -14,7 +14,6 @@ namespace pgstrata::storage {
 namespace {
 
 constexpr std::size_t kHeadSize = 64U << 10U;
-constexpr std::size_t kFirstBlock = 256U << 10U;
 constexpr std::size_t kPrefetchUnit = 1U << 20U;
 
 std::string range(std::uint64_t offset, std::size_t size)
@@ -28,7 +27,8 @@ public:
     S3Source(std::shared_ptr<S3Client> client, std::string key, std::uint64_t size)
         : client_(std::move(client)), key_(std::move(key)), size_(size),
           prefetcher_(longest_block(),
-                      [this](std::uint64_t offset, MutableBytes out) { fetch(offset, out); })
+                      [this](std::uint64_t offset, MutableBytes out) { fetch(offset, out); }),
+          read_ahead_(longest_block(), read_over())
     {
     }
     // Before it is used.
@@ -36,7 +36,7 @@ public:
     {
         etag_ = etag;
         head_.bytes = std::move(bytes);
-        expected_ = head_.bytes.size();
+        read_ahead_.note(0, head_.bytes.size());
     }
 
     std::uint64_t size() const override { return size_; }
@@ -46,13 +46,6 @@ public:
 
 private:
     std::size_t longest_block() const { return client_->options().prefetch * kPrefetchUnit; }
-    std::shared_ptr<const FetchedBlock> block() const
-    {
-        const std::lock_guard lock(mutex_);
-        return block_;
-    }
-    void note_read(std::uint64_t end) const;
-    std::optional<std::size_t> block_to_read(std::uint64_t offset, std::size_t wanted) const;
     void fetch(std::uint64_t offset, MutableBytes out) const;
 
     std::shared_ptr<S3Client> client_; // which sources may outlive the storage for
@@ -60,11 +53,8 @@ private:
     std::uint64_t size_;
     std::string etag_;
     FetchedBlock head_;
-    mutable Prefetcher prefetcher_;
-    mutable std::mutex mutex_;                          // guards what follows
-    mutable std::shared_ptr<const FetchedBlock> block_; // read ahead, though nobody asked for it
-    mutable std::uint64_t expected_ = 0; // where one goes on who reads from front to back
-    mutable std::size_t block_size_ = kFirstBlock;
+    mutable Prefetcher prefetcher_; // for who says what he will read
+    mutable ReadAhead read_ahead_;  // for who does not
 };
 
 std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
@@ -80,38 +70,25 @@ std::size_t S3Source::read_at(std::uint64_t offset, MutableBytes out) const
         if (got == 0) {
             got = prefetcher_.read(at, rest);
         }
-        if (const auto ahead = block(); got == 0 && ahead) {
-            got = ahead->copy(at, rest);
+        if (got == 0) {
+            got = read_ahead_.copy(at, rest);
         }
         if (got != 0) {
             done += got;
-            note_read(at + got);
-            continue;
-        }
-        if (const auto block_size = block_to_read(at, rest.size())) {
+        } else if (const auto block_size = read_ahead_.block_size(at, rest.size())) {
             auto fresh = std::make_shared<FetchedBlock>();
             fresh->offset = at;
-            fresh->bytes.resize(*block_size);
+            fresh->bytes.resize(std::min<std::uint64_t>(*block_size, size_ - at));
             fetch(at, fresh->bytes.span());
-            const std::lock_guard lock(mutex_);
-            block_ = std::move(fresh);
+            read_ahead_.keep(std::move(fresh));
+            continue;
         } else {
             fetch(at, rest);
             done = size;
         }
+        read_ahead_.note(at, offset + done);
     }
-    note_read(offset + size);
     return size;
-}
-
-// A block whose end was read has served: many sources may be open, and idle ones keep none.
-void S3Source::note_read(std::uint64_t end) const
-{
-    const std::lock_guard lock(mutex_);
-    expected_ = end;
-    if (block_ && end == block_->offset + block_->bytes.size()) {
-        block_.reset();
-    }
 }
 
 void S3Source::expect(std::uint64_t offset, std::uint64_t size) const
@@ -119,24 +96,6 @@ void S3Source::expect(std::uint64_t offset, std::uint64_t size) const
     const std::uint64_t begin = std::max<std::uint64_t>(offset, head_.bytes.size());
     const std::uint64_t end = offset + std::min(size, size_ - std::min(offset, size_));
     prefetcher_.expect(begin, end);
-}
-
-// How much to read ahead for one who goes on where the last read ended; nullopt for all others and
-// for reads that are as long by themselves.
-std::optional<std::size_t> S3Source::block_to_read(std::uint64_t offset, std::size_t wanted) const
-{
-    const std::size_t limit = longest_block();
-    const std::lock_guard lock(mutex_);
-    const bool goes_on = offset >= expected_ && offset - expected_ <= read_over();
-    if (!goes_on) {
-        block_size_ = kFirstBlock;
-    }
-    if (!goes_on || wanted >= limit) {
-        return std::nullopt;
-    }
-    const std::size_t size = std::min(std::max(block_size_, wanted), limit);
-    block_size_ = std::min(block_size_ * 2, limit);
-    return static_cast<std::size_t>(std::min<std::uint64_t>(size, size_ - offset));
 }
 
 void S3Source::fetch(std::uint64_t offset, MutableBytes out) const

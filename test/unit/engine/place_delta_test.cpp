@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "engine/place_plan.hpp"
 #include "support/matchers.hpp"
 #include "unit/engine/place_fixture.hpp"
 
@@ -22,7 +23,7 @@ constexpr auto kLargePath = "base/5/16384";
 constexpr auto kHolesPath = "base/5/16386";
 constexpr auto kWholePath = "pg_xact/0000";
 constexpr auto kEmptyPath = "base/5/16387";
-constexpr std::size_t kLargeSize = 20 * kMebibyte;
+constexpr std::size_t kLargeSize = kPlacePartSize + 4 * kMebibyte;
 
 // A backup that lies in its place already, for a test to damage.
 struct Placed : Placing {
@@ -118,7 +119,7 @@ TEST_CASE_METHOD(Placed, "a delta mends what differs and fetches no more", "[pla
         {kSmallPath, 30 * kPage, {}, 10 * kPage},
         {kSmallPath, 30 * kPage - 1, {}, 11 * kPage},
         {kSmallPath, 0, {}, 40 * kPage},
-        {kLargePath, kLargeSize, {16 * kMebibyte - 1, 16 * kMebibyte}, 2 * kPage},
+        {kLargePath, kLargeSize, {kPlacePartSize - 1, kPlacePartSize}, 2 * kPage},
         {kLargePath, kLargeSize, {256 * 1024 - 1, 256 * 1024}, 2 * kPage},
         {kLargePath, kLargeSize, {kLargeSize - 1}, kPage},
         {kLargePath, kLargeSize - kTail, {17}, kTail + kPage},

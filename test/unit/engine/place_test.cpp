@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "engine/place_plan.hpp"
 #include "support/matchers.hpp"
 #include "support/passing_storage.hpp"
 #include "unit/engine/place_fixture.hpp"
@@ -155,8 +156,8 @@ TEST_CASE_METHOD(Placing, "files to skip are not touched", "[place][bug-37]")
 
 TEST_CASE_METHOD(Placing, "workers share a large file", "[place][bug-41]")
 {
-    add("base/5/16384", random_text(35 * kMebibyte + 8192, 1));
-    add("base/5/16385", random_text(16 * kMebibyte, 2));
+    add("base/5/16384", random_text(2 * kPlacePartSize + kMebibyte + 8192, 1));
+    add("base/5/16385", random_text(kPlacePartSize, 2));
     add("base/5/16386", random_text(kMebibyte, 3));
     store_files();
     place(4);
@@ -175,7 +176,7 @@ TEST_CASE_METHOD(Placing, "a pack is told in long stretches what will be read of
 
     place();
 
-    const std::size_t parts = 3;
+    const std::size_t parts = 2;
     const Foretold& foretold = listening.foretold;
     CHECK(foretold.stretches.size() >= parts);
     CHECK(foretold.stretches.size() <= parts + manifest.packs.size());

@@ -333,7 +333,7 @@ TEST_CASE("one who reads from front to back needs few requests", "[s3]")
         for (std::size_t at = 0; at + 1000 <= text.size(); at += 1000 + 500) {
             REQUIRE(read_at(*source, at, 1000) == text.substr(at, 1000));
         }
-        CHECK(fake.requests().size() <= 7); // 64K, 256K, 512K, 1M, 2M, 2M
+        CHECK(fake.requests().size() <= 5); // 64K, 1M, 2M, 2M
     }
     SECTION("in steps that are longer than what is read ahead")
     {
@@ -366,16 +366,12 @@ TEST_CASE("one who reads from front to back needs few requests", "[s3]")
         source->expect(1'000'000, 1000);
         wait_until("the request", [&] { return fake.requests().size() == 2; });
         CHECK(read_at(*source, 2'000'000, 10) == text.substr(2'000'000, 10));
-        CHECK(fake.requests().back().header("range") == "bytes=2000000-2000009");
+        CHECK(fake.requests().back().header("range").starts_with("bytes=2000000-"));
+        CHECK(fake.requests().size() == 3);
     }
-    SECTION("over a gap that the source says it reads over, and no larger one")
+    SECTION("over gaps that the source says it reads over")
     {
-        const std::uint64_t gap = source->read_over();
-        CHECK(gap == options.read_over);
-        CHECK(read_at(*source, 2'000'000, 10) == text.substr(2'000'000, 10));
-        const auto at = static_cast<std::size_t>(2'000'010 + gap);
-        CHECK(read_at(*source, at, 10) == text.substr(at, 10));
-        CHECK(fake.requests().back().header("range") != fmt::format("bytes={}-{}", at, at + 9));
+        CHECK(source->read_over() == options.read_over);
     }
     SECTION("when more was said than there is")
     {
@@ -384,13 +380,12 @@ TEST_CASE("one who reads from front to back needs few requests", "[s3]")
         CHECK(fake.requests().back().header("range") ==
               fmt::format("bytes=5000000-{}", text.size() - 1));
     }
-    SECTION("at places of no order nothing is read ahead")
+    SECTION("at places of no order, whose neighbours are read later")
     {
-        for (const std::size_t at : {4'000'000U, 2'000'000U, 3'000'000U}) {
+        for (const std::size_t at : {4'000'000U, 2'000'000U, 4'900'000U, 2'100'000U}) {
             CHECK(read_at(*source, at, 10) == text.substr(at, 10));
-            CHECK(fake.requests().back().header("range") == fmt::format("bytes={}-{}", at, at + 9));
         }
-        CHECK(fake.requests().size() == 4);
+        CHECK(fake.requests().size() == 3);
     }
     SECTION("when nothing is to be read ahead")
     {
