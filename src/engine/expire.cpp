@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/expire.hpp"
 
+#include "engine/backup_flaws.hpp"
 #include "engine/expire_backups.hpp"
 #include "engine/expire_wal.hpp"
 
 #include "pgstrata/log/log.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace pgstrata::engine {
@@ -109,6 +111,57 @@ std::uint64_t expire_wal(const ExpireOptions& options,
     return removed;
 }
 
+bool holds(const std::vector<std::string>& labels, const std::string& label)
+{
+    return std::ranges::find(labels, label) != labels.end();
+}
+
+// What a backup that goes is given up for must be there. Gives whether one of those that stay
+// turned out not to be, which the catalog then says.
+bool note_flaws(const ExpireOptions& options,
+                const RetentionPlan& plan,
+                BackupFlaws& flaws,
+                repository::RetentionCatalog& catalog)
+{
+    const std::size_t known = catalog.flawed.size();
+    for (const repository::BackupSummary& backup : catalog.backups) {
+        if (holds(plan.removals, backup.label) || holds(catalog.flawed, backup.label)) {
+            continue;
+        }
+        if (const std::string& flaw = flaws.find(backup); !flaw.empty()) {
+            log::warn("repo{}: backup {} cannot be restored and does not count for retention: {}",
+                      options.repo_index,
+                      backup.label,
+                      flaw);
+            catalog.flawed.push_back(backup.label);
+        }
+    }
+    return catalog.flawed.size() != known;
+}
+
+RetentionPlan plan_over_restorable(const ExpireOptions& options,
+                                   const repository::Repository& repository,
+                                   repository::RetentionCatalog& catalog)
+{
+    const UnixSeconds now = now_seconds();
+    const auto plan = [&] {
+        return repository::plan_retention(catalog, options.policy, now, options.request);
+    };
+    RetentionPlan planned = plan();
+    if (planned.removals.empty()) {
+        return planned;
+    }
+    std::vector<std::string> labels;
+    for (const repository::BackupSummary& backup : catalog.backups) {
+        labels.push_back(backup.label);
+    }
+    BackupFlaws flaws(repository, options.stanza, labels);
+    while (!planned.removals.empty() && note_flaws(options, planned, flaws, catalog)) {
+        planned = plan();
+    }
+    return planned;
+}
+
 } // namespace
 
 ExpireReport expire(const ExpireOptions& options, const repository::Repository& repository)
@@ -117,8 +170,7 @@ ExpireReport expire(const ExpireOptions& options, const repository::Repository& 
     if (!options.is_dry_run && give_back_cut_off(options, repository, found)) {
         found = read_expire_catalog(repository, options.stanza);
     }
-    const RetentionPlan plan =
-        repository::plan_retention(found.catalog, options.policy, now_seconds(), options.request);
+    const RetentionPlan plan = plan_over_restorable(options, repository, found.catalog);
     log_plan(options, plan);
     ExpireReport report{plan.has_set, plan.removals.size(), 0};
     if (options.is_dry_run) {

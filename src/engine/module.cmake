@@ -1,6 +1,6 @@
 pgstrata_module(engine
   SOURCES abandoned.cpp added_files.cpp archive_get.cpp archive_state.cpp archive_get_async.cpp archive_push.cpp
-          archive_push_async.cpp arriving_file.cpp backup.cpp
+          archive_push_async.cpp arriving_file.cpp backup.cpp backup_flaws.cpp
           backup_changes.cpp backup_claim.cpp backup_label.cpp backup_plan.cpp backup_server.cpp backup_source.cpp backup_summary.cpp
           backup_wal.cpp cache_gauge.cpp change_detection.cpp cluster_check.cpp copy.cpp copy_state.cpp damaged_files.cpp
           database_names.cpp expire.cpp expire_backups.cpp expire_catalog.cpp expire_wal.cpp frame_packer.cpp lock.cpp

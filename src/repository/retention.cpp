@@ -49,7 +49,7 @@ private:
     void shorten_by_one()
     {
         const auto is_counted = [&](const BackupSummary& backup) {
-            return backup.type == BackupType::full &&
+            return backup.type == BackupType::full && !is_flawed(backup) &&
                    !classify_retention(policy_, backup).expires && !backup.is_pinned;
         };
         const auto fulls =
@@ -84,6 +84,11 @@ private:
     static bool is_of_family(const std::string& label, const std::string& family)
     {
         return label.starts_with(family);
+    }
+
+    bool is_flawed(const BackupSummary& backup) const
+    {
+        return std::ranges::find(catalog_.flawed, backup.label) != catalog_.flawed.end();
     }
 
     // What a backup that cannot be read, or is in progress, may build on or be built on by.
@@ -183,7 +188,7 @@ private:
         const BackupSummary* newest = nullptr;
         const BackupSummary* before = nullptr;
         for (const BackupSummary& backup : catalog_.backups) {
-            if (backup.type == BackupType::full) {
+            if (backup.type == BackupType::full && !is_flawed(backup)) {
                 before = newest;
                 newest = &backup;
             }

@@ -14,6 +14,8 @@ RetentionGraph::RetentionGraph(const RetentionCatalog& catalog) : catalog_(catal
             nodes_[i].family = std::move(label->full);
             nodes_[i].time = label->time;
         }
+        nodes_[i].is_flawed =
+            std::ranges::find(catalog.flawed, backup.label) != catalog.flawed.end();
         if (!backup.prior.empty()) {
             link(i, backup.prior);
         }
@@ -55,7 +57,7 @@ std::optional<std::size_t> RetentionGraph::newest() const
 {
     std::optional<std::size_t> newest;
     for (std::size_t i = 0; i < size(); ++i) {
-        if (!is_broken(i) && (!newest || time(i) >= time(*newest))) {
+        if (can_be_restored(i) && (!newest || time(i) >= time(*newest))) {
             newest = i;
         }
     }

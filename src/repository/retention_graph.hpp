@@ -22,6 +22,9 @@ public:
     UnixSeconds time(std::size_t i) const { return nodes_[i].time; }
     // Something that it builds on, directly or not, is gone: it cannot be restored.
     bool is_broken(std::size_t i) const { return nodes_[i].is_broken; }
+    // It is itself one that cannot.
+    bool is_flawed(std::size_t i) const { return nodes_[i].is_flawed; }
+    bool can_be_restored(std::size_t i) const { return !is_broken(i) && !is_flawed(i); }
     // Of those that can be restored.
     std::optional<std::size_t> newest() const;
 
@@ -35,6 +38,7 @@ private:
         std::string family;
         UnixSeconds time = 0;
         bool is_broken = false;
+        bool is_flawed = false;
         std::vector<std::size_t> needs;
         std::vector<std::size_t> needed_by;
     };

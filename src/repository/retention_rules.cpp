@@ -286,7 +286,7 @@ find_window(const RetentionGraph& graph, const RetentionPolicy& policy, UnixSeco
     std::optional<std::size_t> oldest;
     std::optional<std::size_t> last_before;
     for (std::size_t i = 0; i < graph.size(); ++i) {
-        if (graph.is_broken(i) || !graph[i].is_online) {
+        if (!graph.can_be_restored(i) || !graph[i].is_online) {
             continue;
         }
         if (!oldest || stop(i) < stop(*oldest)) {
@@ -303,11 +303,40 @@ std::vector<std::size_t> others_of(const RetentionGraph& graph, const RetentionP
 {
     std::vector<std::size_t> others;
     for (std::size_t i = 0; i < graph.size(); ++i) {
-        if (kind_of(policy, graph[i]) == Kind::other && !graph.is_broken(i)) {
+        if (kind_of(policy, graph[i]) == Kind::other && graph.can_be_restored(i)) {
             others.push_back(i);
         }
     }
     return others;
+}
+
+// Of backups that cannot be restored, and of what builds on them, which may be another matter: what
+// they hold may still be of use as long as nothing newer has become old.
+void judge_flawed(const RetentionGraph& graph,
+                  const RetentionPolicy& policy,
+                  const std::vector<std::size_t>& others,
+                  std::vector<Verdict>& verdicts)
+{
+    const auto is_concerned = [&](std::size_t i) {
+        return kind_of(policy, graph[i]) == Kind::other && !graph.is_broken(i);
+    };
+    const auto goes_after = [&](std::size_t full) {
+        return std::ranges::any_of(others, [&](std::size_t i) {
+            return graph[i].type == BackupType::full && graph.time(i) > graph.time(full) &&
+                   !verdicts[i].is_kept;
+        });
+    };
+    for (std::size_t i = 0; i < graph.size(); ++i) {
+        const auto full = graph.find(graph.family(i));
+        const bool is_of_flawed = full && graph.is_flawed(*full);
+        if (!is_concerned(i) || (!graph.is_flawed(i) && !is_of_flawed)) {
+            continue;
+        }
+        const bool is_full_gone =
+            full && (is_of_flawed ? goes_after(*full) : !verdicts[*full].is_kept);
+        const bool is_kept = !is_full_gone && (graph.is_flawed(i) || verdicts[i].is_kept);
+        verdicts[i] = {is_kept, verdicts[i].is_counted, "damaged"};
+    }
 }
 
 Verdict judge_life(const RetentionPolicy& policy, const BackupSummary& backup, UnixSeconds now)
@@ -352,6 +381,7 @@ Verdicts judge(const RetentionGraph& graph, const RetentionPolicy& policy, UnixS
         const bool has_life = full && kind_of(policy, graph[*full]) != Kind::other;
         verdicts.of[i] = rules.judge(i, has_life ? &verdicts.of[*full] : nullptr);
     }
+    judge_flawed(graph, policy, others, verdicts.of);
     const auto newest = graph.newest();
     for (std::size_t i = 0; i < graph.size(); ++i) {
         if (graph.is_broken(i) && kind_of(policy, graph[i]) == Kind::other) {

@@ -54,6 +54,9 @@ struct RetentionCatalog {
     std::vector<ArchiveId> archives;      // ascending by number, so that the last is current
     std::vector<std::string> unreadable;  // labels of complete backups without a readable summary
     std::vector<std::string> in_progress; // labels with a fresh lease
+    // Labels among `backups` that cannot be restored, as far as is known. They do not count, and
+    // with what builds on them they go when a full that is newer and counts does.
+    std::vector<std::string> flawed;
 };
 
 // Why no WAL goes.

@@ -3,6 +3,7 @@
 
 #include "unit/engine/restore_fixture.hpp"
 #include "unit/repository/fixture.hpp"
+#include "unit/repository/manifest_sample.hpp"
 #include "unit/repository/retention_fixture.hpp"
 
 #include "pgstrata/engine/expire.hpp"
@@ -48,7 +49,21 @@ public:
     {
         put(repository::pack_path(kStanza, label, 0));
         put(repository::pack_path(kStanza, label, 1));
-        put(repository::manifest_path(kStanza, label));
+        write_manifest(label);
+    }
+
+    void write_manifest(const std::string& label) const
+    {
+        repository::Manifest manifest;
+        manifest.header = sample_header();
+        manifest.header.label = label;
+        manifest.header.type = repository::parse_backup_label(label)->type;
+        manifest.header.prior.clear();
+        if (manifest.header.type != repository::BackupType::full) {
+            manifest.header.prior = repository::parse_backup_label(label)->full;
+        }
+        manifest.packs = {{{label, 0}, 1}, {{label, 1}, 1}};
+        repository::write_manifest(*memory, kStanza, manifest);
     }
 
     void put(const std::string& path) const

@@ -3,6 +3,8 @@
 #include "support/recorded_log.hpp"
 #include "unit/engine/expire_fixture.hpp"
 
+#include "pgstrata/repository/verify_record.hpp"
+
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using namespace pgstrata::test;
@@ -177,6 +179,51 @@ TEST_CASE("a backup that cannot be read keeps its family, and is told of", "[eng
     CHECK(site.files_of("I1").size() == 3);
     CHECK(site.segments() == "11-60");
     CHECK_THAT(log.text(), Catch::Contains(site.builder.label("I1") + " cannot be read"));
+}
+
+TEST_CASE("nothing is removed in favour of a backup that cannot be restored",
+          "[engine][expire][bug-32]")
+{
+    ExpireFixture site("FIFI", 40);
+    const std::string label = site.builder.label("F2");
+    SECTION("because its manifest is gone")
+    {
+        site.memory.storage->remove(manifest_path(kStanza, label));
+    }
+    SECTION("because its manifest is damaged")
+    {
+        site.memory.flip(manifest_path(kStanza, label), 150);
+    }
+    SECTION("because a pack is gone")
+    {
+        site.memory.storage->remove(pack_path(kStanza, label, 1));
+    }
+    SECTION("because a pack was cut")
+    {
+        site.memory.storage->remove(pack_path(kStanza, label, 0));
+        storage::write_file(*site.memory.storage, pack_path(kStanza, label, 0), {});
+    }
+    SECTION("because verify has found damage")
+    {
+        VerifyRecord record;
+        record.damage.add({.pack = {label, 1}, .problem = "bits"});
+        write_verify_record(*site.memory, kStanza, record);
+    }
+    const WarningLog log;
+    expire(site.options(keep_fulls(1)), *site.memory);
+    CHECK(site.backups() == "F1 I1 F2 I2");
+    CHECK(site.segments() == "11-40");
+    CHECK_THAT(log.text(), Catch::Contains(label) && Catch::Contains("does not count"));
+}
+
+TEST_CASE("what cannot be restored is not looked at when nothing goes", "[engine][expire]")
+{
+    ExpireFixture site("FF", 40);
+    site.memory.storage->remove(manifest_path(kStanza, site.builder.label("F2")));
+    const WarningLog log;
+    expire(site.options(keep_fulls(2)), *site.memory);
+    CHECK(site.backups() == "F1 F2");
+    CHECK_THAT(log.text(), !Catch::Contains("does not count"));
 }
 
 TEST_CASE("a note that cannot be read may be a pin", "[engine][expire]")

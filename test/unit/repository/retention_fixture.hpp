@@ -81,6 +81,8 @@ public:
         std::erase_if(catalog_.backups,
                       [&](const auto& backup) { return backup.label == labels_.at(name); });
     }
+    // It is known that it cannot be restored.
+    void flaw(const std::string& name) { catalog_.flawed.push_back(labels_.at(name)); }
     const std::string& label(const std::string& name) const { return labels_.at(name); }
     std::string name(const std::string& label) const
     {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/repository/retention_fixture.hpp"
 
+#include "pgstrata/util/error.hpp"
+
 #include <catch2/catch.hpp>
 
 using namespace pgstrata;
@@ -50,6 +52,65 @@ TEST_CASE("fulls beyond the count go with all that builds on them", "[retention]
     CatalogBuilder builder;
     builder.add_all(backups);
     CHECK(builder.left(by_count(full)) == left);
+}
+
+TEST_CASE("what cannot be restored does not count, and goes when a newer full goes", "[retention]")
+{
+    struct Case {
+        std::string backups;
+        std::string flawed;
+        std::string left;
+    };
+    const auto [backups, flawed, left] = GENERATE(Case{"F", "F1", "F1"},
+                                                  Case{"FF", "F2", "F1 F2"},
+                                                  Case{"FFF", "F3", "F2 F3"},
+                                                  Case{"FFF", "F2", "F2 F3"},
+                                                  Case{"FFF", "F1", "F3"},
+                                                  Case{"FDIFI", "F2", "F1 D1 I1 F2 I2"},
+                                                  Case{"FDIFI", "I2", "F2 I2"},
+                                                  Case{"FIFF", "F1", "F3"},
+                                                  Case{"FIFF", "I1", "F3"});
+    CatalogBuilder builder;
+    builder.add_all(backups);
+    builder.flaw(flawed);
+    CHECK(builder.left(by_count(1)) == left);
+}
+
+TEST_CASE("no rule takes what cannot be restored for what it keeps", "[retention]")
+{
+    CatalogBuilder builder;
+    builder.add_all("FDFD");
+    builder.flaw("F2");
+    builder.flaw("D2");
+    SECTION("by days")
+    {
+        CHECK(builder.left(by_days(1)) == "F1 D1 F2 D2");
+    }
+    SECTION("of diffs")
+    {
+        CHECK(builder.left(by_count(9, 1)) == "F1 D1 F2 D2");
+    }
+    SECTION("by periods")
+    {
+        RetentionPolicy policy;
+        policy.keep = KeepCounts{.daily = 1};
+        CHECK(builder.left(policy) == "F1 D1 F2 D2");
+    }
+    SECTION("of moments")
+    {
+        RetentionPolicy policy = by_count(1);
+        policy.pitr = 1;
+        CHECK(builder.left(policy) == "F1 D1 F2 D2");
+    }
+    SECTION("the oldest on request")
+    {
+        CHECK(builder.left(by_count(1), {.is_oldest = true}) == "F1 D1 F2 D2");
+    }
+    SECTION("the last full that can be restored, on request")
+    {
+        CHECK_THROWS_AS(builder.left({}, {.set = builder.label("F1")}), Error);
+        CHECK(builder.left({}, {.set = builder.label("F2")}) == "F1 D1");
+    }
 }
 
 TEST_CASE("fulls kept by days: one older than those always stays", "[retention]")
