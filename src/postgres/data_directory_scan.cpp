@@ -25,6 +25,10 @@ namespace pgstrata::postgres {
 namespace {
 
 constexpr std::string_view kTablespaces = "pg_tblspc";
+// How often, and after how many milliseconds each time, it is looked whether a tablespace without
+// contents is being dropped.
+constexpr unsigned kDropLooks = 10;
+constexpr unsigned kDropPause = 50;
 
 void free_text(char* text) noexcept
 {
@@ -148,6 +152,7 @@ private:
     std::optional<Target> resolve(std::string destination, const std::string& path) const;
     void check_target(const Target& target, const std::string& path) const;
     void report_dangling(const std::string& destination, const std::string& path) const;
+    bool is_tablespace_here(const std::vector<std::string>& names, const std::string& path) const;
 
     const std::string& root_;
     const ScanRules& rules_;
@@ -203,6 +208,10 @@ void Scanner::scan_directory(Directory directory, const std::string& path)
     }
     open_.emplace_back(info.st_dev, info.st_ino);
     const auto names = list_names(directory.get(), join_path(root_, path));
+    if (parent_path(path) == kTablespaces && !is_tablespace_here(names, path)) {
+        open_.pop_back();
+        return;
+    }
     const auto unlogged = find_unlogged(path, names);
     for (const std::string& name : names) {
         check_cancelled();
@@ -264,7 +273,9 @@ void Scanner::visit_link(int parent, const std::string& name, const std::string&
     }
     const auto target = resolve(*destination, path);
     if (!target) {
-        report_dangling(*destination, path);
+        if (read_link(parent, name.c_str(), path)) {
+            report_dangling(*destination, path);
+        }
         return;
     }
     check_target(*target, path);
@@ -368,8 +379,35 @@ void Scanner::report_dangling(const std::string& destination, const std::string&
                                 destination),
                     "is the file system of the tablespace mounted?");
     }
-    log::warn(
-        "exclude link '{}' from backup: '{}' does not exist", join_path(root_, path), destination);
+    throw Error(ErrorCode::file_open,
+                fmt::format("link '{}' leads to '{}', which does not exist",
+                            join_path(root_, path),
+                            destination),
+                fmt::format("is the file system mounted that it was on? Where nothing is missing, "
+                            "'exclude={}' leaves the link out",
+                            path));
+}
+
+// The server makes the directory of its version with the tablespace, and drops it just before it
+// drops the link. Where it is not there, another file system lies in the place of the right one.
+bool Scanner::is_tablespace_here(const std::vector<std::string>& names,
+                                 const std::string& path) const
+{
+    const std::string version = fmt::format("PG_{}_{}", rules_.major, rules_.catalog_version);
+    if (std::ranges::find(names, version) != names.end()) {
+        return true;
+    }
+    const std::string place = join_path(root_, path);
+    for (unsigned look = 0; look < kDropLooks; ++look) {
+        struct stat info {};
+        if (::lstat(place.c_str(), &info) != 0 && is_gone(errno)) {
+            return false;
+        }
+        sleep_cancellable(kDropPause);
+    }
+    throw Error(ErrorCode::file_open,
+                fmt::format("tablespace '{}' has no directory '{}'", place, version),
+                "is the file system of the tablespace mounted?");
 }
 
 } // namespace

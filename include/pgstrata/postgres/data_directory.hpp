@@ -84,12 +84,13 @@ struct DataEntry {
 // pg_tblspc holds links named by an oid, and in-place tablespaces: plain directories named by an
 // oid, visited as part of the tree. In both only PG_<major>_<catalog> is visited.
 //
-// Entries that vanish meanwhile are left out. Special files are left out with a WARN, and so are
-// links that lead nowhere outside pg_tblspc. Throws Error(link_expected) for anything else in
-// pg_tblspc; Error(link_destination) for a link into the data directory, to a directory the link is
-// in, to a link, or from pg_tblspc to nowhere; Error(path_missing) when there is no data directory;
-// Error(path_open) for a directory and Error(file_open) for an entry that cannot be read;
-// Error(terminated) once a signal has arrived. `visit` is called on this thread.
+// Entries that vanish meanwhile are left out. Special files are left out with a WARN. Throws
+// Error(link_expected) for anything else in pg_tblspc; Error(link_destination) for a link into the
+// data directory, to a directory the link is in, to a link, or from pg_tblspc to nowhere;
+// Error(path_missing) when there is no data directory; Error(path_open) for a directory and
+// Error(file_open) for an entry that cannot be read, for a link to nowhere and for a tablespace
+// without PG_<major>_<catalog>, as if a file system was not mounted; Error(terminated) once a
+// signal has arrived. `visit` is called on this thread.
 void scan_data_directory(const std::string& data_directory,
                          const ScanRules& rules,
                          const std::function<void(DataEntry&&)>& visit);

@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <thread>
 
 using namespace pgstrata;
 using namespace pgstrata::postgres;
@@ -317,12 +318,56 @@ TEST_CASE("links that would store something twice or without end are refused",
     CHECK_THROWS_MATCHES(cluster.scan(), Error, HasCode(ErrorCode::link_destination));
 }
 
-TEST_CASE("special files and links to nowhere are left out", "[postgres][scan]")
+TEST_CASE("what lies on a file system that is not mounted is missed", "[postgres][scan][bug-7]")
+{
+    Cluster cluster;
+    SECTION("a directory")
+    {
+        cluster.link("base/5", cluster.outside() + "/gone");
+    }
+    SECTION("a tablespace")
+    {
+        cluster.link("pg_tblspc/16385", cluster.outside());
+    }
+    SECTION("a tablespace of another version lies there")
+    {
+        Cluster::add_absolute(cluster.outside() + "/PG_14_202107181/5/16386");
+        cluster.link("pg_tblspc/16385", cluster.outside());
+    }
+    SECTION("an in-place tablespace")
+    {
+        std::filesystem::create_directory(cluster.data() + "/pg_tblspc/16385");
+    }
+
+    CHECK_THROWS_MATCHES(cluster.scan(), Error, HasCode(ErrorCode::file_open));
+}
+
+TEST_CASE("a tablespace that is dropped during the scan is not missed", "[postgres][scan][bug-2]")
+{
+    Cluster cluster;
+    cluster.link("pg_tblspc/16385", cluster.outside());
+    std::thread dropping;
+
+    scan_data_directory(cluster.data(), cluster.rules, [&](DataEntry&& entry) {
+        if (entry.path == "pg_tblspc/16385") {
+            dropping = std::thread([&] {
+                std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                std::filesystem::remove(cluster.data() + "/pg_tblspc/16385");
+            });
+        }
+    });
+
+    dropping.join();
+}
+
+TEST_CASE("special files are left out, and links to nowhere where that was said",
+          "[postgres][scan]")
 {
     Cluster cluster;
     REQUIRE(::mkfifo((cluster.data() + "/pipe").c_str(), 0600) == 0);
     cluster.link("device", "/dev/null");
     cluster.link("nowhere", cluster.outside() + "/gone");
+    cluster.rules.exclude = {"nowhere"};
 
     log::configure({.console = log::Level::off});
 
