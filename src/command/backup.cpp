@@ -184,15 +184,19 @@ void report(const repository::BackupSummary& summary, unsigned repo_index)
 }
 
 // A repository without copies of what opens it can still be backed up to.
-void make_missing_copies(const OpenedRepository& opened)
+void make_missing_copies(const OpenedRepository& opened, const std::string& stanza)
 {
     try {
         repository::make_missing_copies(*opened.storage);
+        for (const auto id : repository::list_archive_ids(*opened.repository, stanza)) {
+            repository::make_missing_copy(*opened.repository, stanza, id);
+        }
     } catch (const Error& error) {
         if (error.code() == ErrorCode::terminated) {
             throw;
         }
-        log::warn("the repository's identity and keys could not be copied: {}", error.what());
+        log::warn("the repository's identity, keys and clusters could not be copied: {}",
+                  error.what());
     }
 }
 
@@ -205,7 +209,7 @@ int run_backup(const config::Config& config)
     const std::vector<ExpireTarget> targets = expire_targets(config);
     check_schedule(config, targets);
     const OpenedRepository opened = open_repository(config, single_repository(config));
-    make_missing_copies(opened);
+    make_missing_copies(opened, config.text("stanza"));
     const BackupSource source = find_source(config);
     engine::BackupOptions options = backup_options(config, opened.index);
     options.data_directory = config.text("pg-path", source.index);

@@ -5,6 +5,7 @@
 
 #include "pgstrata/command/commands.hpp"
 #include "pgstrata/command/repositories.hpp"
+#include "pgstrata/repository/layout.hpp"
 
 #include <algorithm>
 
@@ -65,14 +66,17 @@ int run_repo_get(const config::Config& config)
         raise(ErrorCode::file_missing, "there is no file '{}' in '{}'", path, storage->location());
     }
     const auto source = storage->open(path);
-    const auto kind = object_kind(path);
+    // A copy is sealed as what it is of.
+    const std::string origin =
+        repository::is_copy_path(path) ? path.substr(repository::copy_path("").size()) : path;
+    const auto kind = object_kind(origin);
     const bool is_sealed = kind && config.text("repo-cipher-type", index) != "none";
     if (!is_sealed || config.flag("raw")) {
         print_stored(*source);
         return 0;
     }
     const OpenedRepository opened = open_repository(config, index);
-    print_opened(*source, {*kind, path}, opened.repository->cipher());
+    print_opened(*source, {*kind, origin}, opened.repository->cipher());
     return 0;
 }
 

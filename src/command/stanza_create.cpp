@@ -65,6 +65,9 @@ void create_on(const config::Config& config, unsigned index, const postgres::Con
             *opened.repository, stanza, repository::make_cluster(control, kFirstGeneration));
         return;
     }
+    for (const repository::Cluster& cluster : clusters) {
+        repository::mend_cluster(*opened.repository, stanza, cluster.id);
+    }
     try {
         engine::check_identity(control, clusters.back(), ErrorCode::file_invalid);
     } catch (const Error& error) {

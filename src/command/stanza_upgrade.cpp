@@ -18,6 +18,9 @@ void upgrade_on(const config::Config& config, unsigned index, const postgres::Co
     log::info("stanza-upgrade for stanza '{}' on repo{}", stanza, index);
     const OpenedRepository opened = open_repository(config, index);
     repository::mend_documents(*opened.storage);
+    for (const auto id : repository::list_archive_ids(*opened.repository, stanza)) {
+        repository::mend_cluster(*opened.repository, stanza, id);
+    }
     const repository::Cluster current = engine::current_cluster(*opened.repository, stanza);
     if (engine::is_same_cluster(control, current)) {
         log::info("stanza '{}' on repo{} is already up to date", stanza, index);

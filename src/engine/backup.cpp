@@ -165,7 +165,10 @@ private:
     void check_stanza() const
     {
         check_not_being_deleted(repository_, options_.stanza);
-        if (!repository_.storage().info(repository::cluster_path(options_.stanza, cluster_.id))) {
+        const auto paths = repository::cluster_paths(options_.stanza, cluster_.id);
+        if (std::ranges::none_of(paths, [&](const std::string& path) {
+                return repository_.storage().info(path).has_value();
+            })) {
             raise(
                 ErrorCode::file_missing, "stanza '{}' was deleted at this moment", options_.stanza);
         }

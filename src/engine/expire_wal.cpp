@@ -198,8 +198,11 @@ private:
         }
         log::info("repo{}: remove archive path {}", options_.repo_index, archive_);
         if (!options_.is_dry_run) {
-            storage().remove(cluster);
+            for (const std::string& path : repository::cluster_paths(options_.stanza, plan_.id)) {
+                storage().remove(path);
+            }
             storage().remove_directory(archive_);
+            storage().remove_directory(repository::copy_path(archive_));
         }
     }
 

@@ -61,6 +61,7 @@ public:
         remove_clusters();
         remove_tree(repository::backup_path(stanza_));
         remove_tree(repository::archive_path(stanza_));
+        remove_tree(repository::copy_path(repository::archive_path(stanza_)));
         claim_.release();
         repository_.storage().remove_directory(claim_directory_);
         repository_.storage().remove_directory(repository::backup_path(stanza_));
@@ -81,11 +82,11 @@ private:
     // The archive of a generation without its cluster.json is refused by all who read or write it.
     void remove_clusters()
     {
-        std::vector<std::string> clusters;
         for (const auto& id : repository::list_archive_ids(repository_, stanza_)) {
-            clusters.push_back(repository::cluster_path(stanza_, id));
+            for (const std::string& path : repository::cluster_paths(stanza_, id)) {
+                remove({path});
+            }
         }
-        remove(clusters);
     }
 
     // All but the lease.

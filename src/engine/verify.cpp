@@ -71,7 +71,7 @@ public:
         }
         list_archives();
         refuse_unknown();
-        report_.faults = verify_identity(repository_);
+        std::ranges::move(verify_identity(repository_), std::back_inserter(report_.faults));
         std::ranges::move(verify_history(repository_, options_.stanza),
                           std::back_inserter(report_.faults));
         collect_claims();
@@ -113,6 +113,8 @@ private:
                 if (!cluster) {
                     continue;
                 }
+                std::ranges::move(verify_cluster(repository_, options_.stanza, id),
+                                  std::back_inserter(report_.faults));
                 archives_.push_back({*cluster,
                                      list_archive(repository_, options_.stanza, id),
                                      report_.archives.size()});

@@ -313,6 +313,20 @@ std::vector<PageRange> find_damage(const repository::Repository& repository,
     }
 }
 
+repository::ErrorJudge is_fault_in(const repository::Repository& repository)
+{
+    return [&repository](const Error& error) { return repository::is_unusable(repository, error); };
+}
+
+std::vector<VerifyFault> faults_of(const std::vector<repository::TwinFault>& found)
+{
+    std::vector<VerifyFault> faults;
+    for (const repository::TwinFault& fault : found) {
+        faults.push_back({kind_of(fault.error.code()), fault.object, problem_of(fault.error)});
+    }
+    return faults;
+}
+
 } // namespace
 
 void find_lost_files(const repository::Repository& repository,
@@ -377,15 +391,14 @@ void subtract_own_wal(const repository::Repository& repository,
 
 std::vector<VerifyFault> verify_identity(const repository::Repository& repository)
 {
-    std::vector<VerifyFault> faults;
-    const auto is_fault = [&](const Error& error) {
-        return repository::is_unusable(repository, error);
-    };
-    for (const repository::TwinFault& fault :
-         repository::inspect_documents(repository.storage(), is_fault)) {
-        faults.push_back({kind_of(fault.error.code()), fault.object, problem_of(fault.error)});
-    }
-    return faults;
+    return faults_of(repository::inspect_documents(repository.storage(), is_fault_in(repository)));
+}
+
+std::vector<VerifyFault> verify_cluster(const repository::Repository& repository,
+                                        const std::string& stanza,
+                                        repository::ArchiveId id)
+{
+    return faults_of(repository::inspect_cluster(repository, stanza, id, is_fault_in(repository)));
 }
 
 std::vector<VerifyFault> verify_history(const repository::Repository& repository,

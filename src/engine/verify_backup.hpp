@@ -58,6 +58,10 @@ void subtract_own_wal(const repository::Repository& repository,
 // Faults of the repository's identity and key slots, also those that another passphrase opens, and
 // of the copies of both.
 std::vector<VerifyFault> verify_identity(const repository::Repository& repository);
+// The same of the two descriptions of a generation.
+std::vector<VerifyFault> verify_cluster(const repository::Repository& repository,
+                                        const std::string& stanza,
+                                        repository::ArchiveId id);
 // Faults of the records of removed backups.
 std::vector<VerifyFault> verify_history(const repository::Repository& repository,
                                         const std::string& stanza);

@@ -5,6 +5,7 @@
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/document.hpp"
 #include "pgstrata/repository/notes.hpp"
+#include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/util/parallel.hpp"
 
 #include <nlohmann/json.hpp>
@@ -86,6 +87,22 @@ bool is_empty(const Repository& repository, std::string_view stanza, ArchiveId i
     repository.storage().list(archive_path(stanza, id),
                               [&](const storage::EntryInfo&) { is_empty = false; });
     return is_empty;
+}
+
+// Takes a description from the bytes of either place; both are sealed as what lies at `path`.
+TextReader
+reader_of(const Repository& repository, const std::string& path, nlohmann::json& document)
+{
+    return [&repository, path, &document](std::string_view text, const std::string& /*place*/) {
+        try {
+            document = repository.open_document(as_bytes(text), path);
+        } catch (const Error& error) {
+            if (!is_damage(error.code())) {
+                throw;
+            }
+            throw Error(ErrorCode::checksum, error.what());
+        }
+    };
 }
 
 nlohmann::json to_json(const BackupSummary& summary)
@@ -195,6 +212,38 @@ void write_cluster(const Repository& repository, std::string_view stanza, const 
                                   {"page-size", cluster.page_size},
                                   {"wal-segment-size", cluster.wal_segment_size},
                               });
+    mend_cluster(repository, stanza, cluster.id);
+}
+
+void mend_cluster(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    const std::string path = cluster_path(stanza, id);
+    nlohmann::json document;
+    mend_twin(repository.storage(), path, reader_of(repository, path, document));
+}
+
+void make_missing_copy(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    if (!repository.storage().info(copy_path(cluster_path(stanza, id)))) {
+        mend_cluster(repository, stanza, id);
+    }
+}
+
+std::vector<TwinFault> inspect_cluster(const Repository& repository,
+                                       std::string_view stanza,
+                                       ArchiveId id,
+                                       const ErrorJudge& is_of_object)
+{
+    const std::string path = cluster_path(stanza, id);
+    nlohmann::json document;
+    return inspect_twin(
+        repository.storage(), path, reader_of(repository, path, document), is_of_object);
+}
+
+std::vector<std::string> cluster_paths(std::string_view stanza, ArchiveId id)
+{
+    const std::string path = cluster_path(stanza, id);
+    return {copy_path(path), path};
 }
 
 std::vector<ArchiveId> list_archive_ids(const Repository& repository, std::string_view stanza)
@@ -214,16 +263,16 @@ read_cluster(const Repository& repository, std::string_view stanza, ArchiveId id
 {
     const std::string path = cluster_path(stanza, id);
     nlohmann::json document;
-    try {
-        document = repository.read_document(path);
-    } catch (const Error& error) {
+    if (!read_twin(repository.storage(), path, reader_of(repository, path, document))) {
         // A stanza-create that was cut off leaves an empty directory. WAL without the
         // description of its cluster is damage: taken for an empty archive it would end a
         // recovery early.
-        if (error.code() == ErrorCode::file_missing && is_empty(repository, stanza, id)) {
+        if (is_empty(repository, stanza, id)) {
             return std::nullopt;
         }
-        throw;
+        throw Error(ErrorCode::file_missing,
+                    fmt::format("'{}' in '{}' is missing", path, repository.storage().location()),
+                    "bring it back from a copy of the repository");
     }
     Cluster cluster;
     cluster.id = archive_id_member(document, path);

@@ -236,10 +236,14 @@ void Repository::write_document(std::string_view path,
 
 nlohmann::json Repository::read_document(std::string_view path) const
 {
+    return open_document(storage::read_file(storage_, path, kDocumentLimit), path);
+}
+
+nlohmann::json Repository::open_document(ByteView stored, std::string_view path) const
+{
     const std::string name(path);
-    const Buffer stored = storage::read_file(storage_, path, kDocumentLimit);
     if (cipher_.type == codec::CipherType::none) {
-        return open_document(as_text(stored), name);
+        return repository::open_document(as_text(stored), name);
     }
     const MemorySource source(stored);
     const Buffer text =

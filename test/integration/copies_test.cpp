@@ -3,7 +3,7 @@
 
 #include <catch2/catch.hpp>
 
-// The identity of a repository and its keys are kept twice.
+// The identity of a repository, its keys, and what it knows of its clusters are kept twice.
 
 using namespace pgstrata::test;
 using Catch::Contains;
@@ -16,6 +16,8 @@ std::vector<std::string> twins(const Site& site)
     std::vector<std::string> paths = site.objects("keys/");
     const auto identities = site.objects("pgstrata.json");
     paths.insert(paths.end(), identities.begin(), identities.end());
+    const auto clusters = site.objects("/cluster.json");
+    paths.insert(paths.end(), clusters.begin(), clusters.end());
     return paths;
 }
 
@@ -57,9 +59,8 @@ void check_all_works(Site& site,
 
 } // namespace
 
-TEST_CASE(
-    "all goes on while identity, key or a copy is lost, verify finds it and stanza-create mends it",
-    "[copies][s3][bug-47]")
+TEST_CASE("all goes on while identity, key, cluster or a copy is lost, and stanza-create mends it",
+          "[copies][s3][bug-47]")
 {
     const Place place = GENERATE(from_range(places()));
     CAPTURE(place.name);
@@ -68,7 +69,7 @@ TEST_CASE(
     site.backup();
     const auto segment = site.cluster().archive_current_segment();
     const auto paths = twins(site);
-    REQUIRE(paths.size() == (cipher.empty() ? 2 : 4));
+    REQUIRE(paths.size() == (cipher.empty() ? 4 : 6));
     for (const auto& path : paths) {
         const bool is_copy = path.starts_with("copy/");
         for (const bool is_removed : {false, true}) {
@@ -85,8 +86,8 @@ TEST_CASE(
             CHECK(report.at("findings") == 1);
             CHECK(report.at("fault").at(0).at("object") == path);
             CHECK_THAT(report.at("fault").at(0).dump(), Contains("stanza-create"));
-            // A backup makes a copy of the identity that is not there.
-            const bool is_made = is_removed && path == "copy/pgstrata.json";
+            // A backup makes copies that are not there, but for keys.
+            const bool is_made = is_removed && is_copy && !path.starts_with("copy/keys/");
             check_all_works(site, path, segment, !is_copy);
 
             const auto mended = site.must({"stanza-create", "--log-level-console=info"});

@@ -84,8 +84,7 @@ std::vector<Kind> kinds(Patient& of)
     return {{"/pack/", Reader::restore},
             {"/manifest", Reader::restore},
             {"/backup.json", Reader::restore},
-            {of.segment + "-", Reader::archive_get},
-            {"/cluster.json", Reader::archive_get}};
+            {of.segment + "-", Reader::archive_get}};
 }
 
 void check_is_noticed(Patient& of, Reader reader, const std::string& repository)

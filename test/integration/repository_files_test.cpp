@@ -164,6 +164,7 @@ TEST_CASE("repo-get opens what the repository encrypts", "[repo-get][s3]")
           sealed.site.cluster().sql("SELECT system_identifier FROM pg_control_system()"));
     CHECK(sealed.stored(path).find("system-id") == std::string::npos);
     CHECK(sealed.site.must({"repo-get", sealed.site.repository() + "/" + path}).out == opened);
+    CHECK(sealed.site.must({"repo-get", "copy/" + path}).out == opened);
     for (const std::string identity : {"pgstrata.json", "copy/pgstrata.json"}) {
         CHECK(sealed.site.must({"repo-get", identity}).out == sealed.stored("pgstrata.json"));
     }

@@ -3,6 +3,7 @@
 
 #include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/repository/manifest.hpp"
+#include "pgstrata/repository/twin.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace pgstrata::repository {
 
-// archive/<stanza>/<pg>-<n>/cluster.json: who may archive and be backed up here. Written once.
+// archive/<stanza>/<pg>-<n>/cluster.json: who may archive and be backed up here. Written once, and
+// kept twice (twin.hpp).
 struct Cluster {
     ArchiveId id;
     std::uint64_t system_identifier = 0;
@@ -28,6 +30,17 @@ Cluster make_cluster(const postgres::ControlFile& control, unsigned number);
 void write_cluster(const Repository& repository, std::string_view stanza, const Cluster& cluster);
 // Ascending by number, whether they can be read or not.
 std::vector<ArchiveId> list_archive_ids(const Repository& repository, std::string_view stanza);
+// Mends both descriptions of a generation by mend_twin(); makes the copy where there is none.
+void mend_cluster(const Repository& repository, std::string_view stanza, ArchiveId id);
+// The same where there is no copy.
+void make_missing_copy(const Repository& repository, std::string_view stanza, ArchiveId id);
+// What is wrong with them, as inspect_twin().
+std::vector<TwinFault> inspect_cluster(const Repository& repository,
+                                       std::string_view stanza,
+                                       ArchiveId id,
+                                       const ErrorJudge& is_of_object);
+// The paths of both, in the order in which they are to be removed: the last removal counts.
+std::vector<std::string> cluster_paths(std::string_view stanza, ArchiveId id);
 // nullopt where a stanza-create that was cut off left an empty directory. Throws
 // Error(file_missing) for WAL without the description of its cluster.
 std::optional<Cluster>

@@ -53,6 +53,8 @@ public:
                         storage::WriteMode mode = storage::WriteMode::once) const;
     // Throws Error(file_missing), Error(checksum), Error(crypto).
     nlohmann::json read_document(std::string_view path) const;
+    // The same of what was read at that path, or is a copy of it.
+    nlohmann::json open_document(ByteView stored, std::string_view path) const;
 
 private:
     Repository(storage::Storage& storage, std::string id, codec::ObjectCipher cipher);

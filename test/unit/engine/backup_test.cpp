@@ -121,7 +121,9 @@ TEST_CASE("a backup that begins while the stanza is deleted is refused and leave
             return;
         }
         if (is_done) {
-            run.first.storage->remove(repository::cluster_path(kStanza, run.cluster.id));
+            for (const std::string& lost : repository::cluster_paths(kStanza, run.cluster.id)) {
+                run.first.storage->remove(lost);
+            }
             return;
         }
         run.first.repository->write_document(

@@ -22,11 +22,16 @@ TEST_CASE("damage of an older generation of the cluster stops nobody who works o
         cluster.wal_segment_size = 16U << 20U;
         write_cluster(*memory, kStanza, cluster);
     }
-    memory.flip(cluster_path(kStanza, {14, 1}), 30);
+    const auto damage = [&](ArchiveId id) {
+        for (const std::string& path : cluster_paths(kStanza, id)) {
+            memory.flip(path, 30);
+        }
+    };
+    damage({14, 1});
 
     CHECK(current_cluster(*memory, kStanza).id == ArchiveId{15, 2});
 
     // Without it nobody knows what belongs into its archive.
-    memory.flip(cluster_path(kStanza, {15, 2}), 30);
+    damage({15, 2});
     CHECK_THROWS_MATCHES(current_cluster(*memory, kStanza), Error, HasCode(ErrorCode::checksum));
 }

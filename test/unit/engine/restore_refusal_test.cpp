@@ -189,7 +189,9 @@ TEST_CASE_METHOD(RefusedRestore, "a damaged backup is refused", "[restore][bug-4
     }
     SECTION("the stanza's identity")
     {
-        storage->remove(repository::cluster_path(kRestoreStanza, {15, 1}));
+        for (const std::string& path : repository::cluster_paths(kRestoreStanza, {15, 1})) {
+            storage->remove(path);
+        }
         check_refused(ErrorCode::file_missing);
     }
 }
@@ -246,7 +248,9 @@ TEST_CASE_METHOD(RefusedRestore,
     }
     SECTION("nor by its label when the archive does not know it")
     {
-        storage->remove(repository::cluster_path(kRestoreStanza, {15, 1}));
+        for (const std::string& path : repository::cluster_paths(kRestoreStanza, {15, 1})) {
+            storage->remove(path);
+        }
         options.set = manifest.header.label;
         check_refused(ErrorCode::file_missing);
     }

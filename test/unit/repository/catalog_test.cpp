@@ -248,6 +248,38 @@ TEST_CASE("a cluster is described once and only in its own place", "[repository]
         list_clusters(*memory.repository, kStanza), Error, HasCode(ErrorCode::format));
 }
 
+TEST_CASE("what is known of a cluster survives in its copy", "[repository][catalog][bug-47]")
+{
+    const MemoryRepository memory(GENERATE(CipherSetting(), gcm_setting()));
+    write_cluster(*memory.repository, kStanza, sample_cluster({15, 1}));
+    const std::string path = cluster_path(kStanza, {15, 1});
+    const bool is_removed = GENERATE(false, true);
+    const auto lose = [&](const std::string& lost) {
+        if (is_removed) {
+            memory.storage->remove(lost);
+        } else {
+            memory.flip(lost, 30);
+        }
+    };
+    storage::write_file(
+        *memory.storage, archive_path(kStanza, {15, 1}) + "/0000000100000000/x", as_bytes("x"));
+    lose(path);
+
+    const auto found = list_clusters(*memory.repository, kStanza);
+    REQUIRE(found.size() == 1);
+    CHECK(found[0].system_identifier == sample_cluster({15, 1}).system_identifier);
+
+    mend_cluster(*memory.repository, kStanza, {15, 1});
+    CHECK(
+        inspect_cluster(*memory.repository, kStanza, {15, 1}, [](auto&) { return true; }).empty());
+    for (const std::string& lost : cluster_paths(kStanza, {15, 1})) {
+        lose(lost);
+    }
+    CHECK_THROWS_MATCHES(list_clusters(*memory.repository, kStanza),
+                         Error,
+                         HasCode(is_removed ? ErrorCode::file_missing : ErrorCode::checksum));
+}
+
 TEST_CASE("a cluster with impossible sizes is refused", "[repository][catalog][bug-22][bug-54]")
 {
     const MemoryRepository memory;
