@@ -202,9 +202,20 @@ bool is_same_file(const PreparedFile& file, const std::string& path, const std::
     return again.finish() == digest;
 }
 
-// True when the target has the file already.
-bool is_stored(const PreparedFile& file, const PushOptions& options, const PushTarget& target)
+std::string object_path(const std::string& stanza,
+                        const PushTarget& target,
+                        const repository::WalObjectName& object)
 {
+    return fmt::format("{}/{}",
+                       repository::wal_directory(stanza, target.cluster.id, object.wal_name),
+                       repository::to_string(object));
+}
+
+// Where the target has the file already.
+std::vector<std::string>
+stored_paths(const PreparedFile& file, const PushOptions& options, const PushTarget& target)
+{
+    std::vector<std::string> paths;
     const auto found =
         repository::find_wal(*target.repository, options.stanza, target.cluster.id, file.name.name);
     for (const repository::WalObjectName& object : found) {
@@ -217,17 +228,27 @@ bool is_stored(const PreparedFile& file, const PushOptions& options, const PushT
                     target.index),
                 "are two clusters archiving to the same stanza?");
         }
+        paths.push_back(object_path(options.stanza, target, object));
     }
-    return !found.empty();
+    return paths;
+}
+
+// True when the target has the file already, durably: whoever stored it may have died, or be, where
+// its name was to be seen and not yet safe.
+bool is_stored(const PreparedFile& file, const PushOptions& options, const PushTarget& target)
+{
+    const std::vector<std::string> paths = stored_paths(file, options, target);
+    for (const std::string& path : paths) {
+        target.repository->storage().make_durable(path);
+    }
+    return !paths.empty();
 }
 
 void store(const PreparedFile& file, const std::string& stanza, const PushTarget& target)
 {
     const Repository& repository = *target.repository;
     const std::string path =
-        fmt::format("{}/{}",
-                    repository::wal_directory(stanza, target.cluster.id, file.name.name),
-                    repository::to_string({file.name.name, file.digest, file.is_compressed}));
+        object_path(stanza, target, {file.name.name, file.digest, file.is_compressed});
     // The digest is in the name.
     const auto pending =
         repository.storage().create(path, storage::WriteMode::once_named_by_contents);
@@ -255,6 +276,7 @@ void store(const PreparedFile& file, const std::string& stanza, const PushTarget
         if (error.code() != ErrorCode::file_exists) {
             throw;
         }
+        repository.storage().make_durable(path);
     }
 }
 
@@ -352,7 +374,7 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
         // Of two who store at the same time at least the later one sees the other. What he has
         // stored stays: somebody with the same contents may have been told that it is there.
         if (delivery.target->repository->storage().is_listing_cheap()) {
-            is_stored(file, options, *delivery.target);
+            stored_paths(file, options, *delivery.target);
         }
     });
     refuse_duplicate(deliveries);

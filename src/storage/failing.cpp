@@ -103,6 +103,11 @@ public:
         return std::make_unique<FailingPendingFile>(
             inner_.create(path, mode), plan_, std::string(path));
     }
+    void make_durable(std::string_view path) override
+    {
+        step(plan_, "make durable", path);
+        inner_.make_durable(path);
+    }
     bool remove(std::string_view path) override
     {
         step(plan_, "remove", path);

@@ -120,6 +120,8 @@ public:
         return std::make_unique<MemoryPendingFile>(files_, std::string(path), mode);
     }
 
+    void make_durable(std::string_view path) override { check_path(path); }
+
     bool remove(std::string_view path) override
     {
         check_path(path);

@@ -131,6 +131,7 @@ public:
     void list(std::string_view directory, const Visitor& visit) const override;
     std::unique_ptr<RandomSource> open(std::string_view path) const override;
     std::unique_ptr<PendingFile> create(std::string_view path, WriteMode mode) override;
+    void make_durable(std::string_view path) override;
     bool remove(std::string_view path) override;
     void remove_all(std::span<const std::string> paths) override;
     bool remove_directory(std::string_view path) override;
@@ -211,6 +212,23 @@ std::unique_ptr<PendingFile> PosixStorage::create(std::string_view path, WriteMo
 {
     check_path(path);
     return std::make_unique<PosixPendingFile>(directories_, path, mode, unfinished_);
+}
+
+// The data was durable before it had the name. Which of the directories above are as new as the
+// file nobody knows.
+void PosixStorage::make_durable(std::string_view path)
+{
+    check_path(path);
+    std::string parent(path);
+    do {
+        parent = parent_path(parent);
+        const auto directory = directories_.find(parent);
+        const std::string absolute = directories_.absolute(parent);
+        if (!directory.is_open()) {
+            raise(ErrorCode::file_missing, "unable to sync directory '{}': it is gone", absolute);
+        }
+        sync_open_directory(directory.get(), absolute);
+    } while (!parent.empty());
 }
 
 bool PosixStorage::remove(std::string_view path)

@@ -70,6 +70,8 @@ public:
                    const Visitor& visit) const override;
     std::unique_ptr<RandomSource> open(std::string_view path) const override;
     std::unique_ptr<PendingFile> create(std::string_view path, WriteMode mode) override;
+    // What can be listed has been answered for by the store.
+    void make_durable(std::string_view path) override { check_path(path); }
     bool remove(std::string_view path) override;
     void remove_all(std::span<const std::string> paths) override;
     bool remove_directory(std::string_view path) override;

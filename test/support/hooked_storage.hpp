@@ -8,7 +8,7 @@
 
 namespace pgstrata::test {
 
-enum class StorageCall { info, list, open, create, remove, remove_directory };
+enum class StorageCall { info, list, open, create, make_durable, remove, remove_directory };
 
 // Calls `hook` before each operation, on the thread that asks for it.
 class HookedStorage final : public PassingStorage {
@@ -39,6 +39,11 @@ public:
     {
         hook_(StorageCall::create, path);
         return PassingStorage::create(path, mode);
+    }
+    void make_durable(std::string_view path) override
+    {
+        hook_(StorageCall::make_durable, path);
+        PassingStorage::make_durable(path);
     }
     bool remove(std::string_view path) override
     {

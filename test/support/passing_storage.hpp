@@ -29,6 +29,7 @@ public:
     {
         return inner_.create(path, mode);
     }
+    void make_durable(std::string_view path) override { inner_.make_durable(path); }
     bool remove(std::string_view path) override { return inner_.remove(path); }
     bool remove_directory(std::string_view path) override { return inner_.remove_directory(path); }
 

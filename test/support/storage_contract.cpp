@@ -157,6 +157,15 @@ void check_writing(Storage& store)
                              Error,
                              HasCode(ErrorCode::parameter_invalid));
     }
+    SECTION("making a file durable leaves it as it is")
+    {
+        write_text(store, "a/b", "x");
+
+        store.make_durable("a/b");
+
+        CHECK(read_text(store, "a/b") == "x");
+        CHECK(names(store, "a") == "b");
+    }
     SECTION("a removed name can be written again")
     {
         write_text(store, "a", "old");
@@ -310,6 +319,7 @@ void check_paths(Storage& store, const StorageTraits& traits)
         CHECK_THROWS_MATCHES(store.list(path, [](const EntryInfo&) {}), Error, refused);
         CHECK_THROWS_MATCHES(store.open(path), Error, refused);
         CHECK_THROWS_MATCHES(store.create(path), Error, refused);
+        CHECK_THROWS_MATCHES(store.make_durable(path), Error, refused);
         CHECK_THROWS_MATCHES(store.remove(path), Error, refused);
         CHECK_THROWS_MATCHES(store.remove_directory(path), Error, refused);
     }

@@ -9,8 +9,8 @@
 namespace pgstrata::storage {
 
 // Passes everything to `inner`, which must outlive it, until the operation with the number
-// `fail_at` (counted from 1; info, list, open, read_at, create, write, commit, remove and
-// remove_directory each count as one) throws Error(code). Later operations work again unless
+// `fail_at` (counted from 1; info, list, open, read_at, create, write, commit, make_durable, remove
+// and remove_directory each count as one) throws Error(code). Later operations work again unless
 // `stay_broken`.
 struct FaultPlan {
     std::uint64_t fail_at = 0; // 0: never

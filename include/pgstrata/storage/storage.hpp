@@ -72,6 +72,10 @@ public:
     // Missing parents are made. Throws when the file cannot be begun.
     virtual std::unique_ptr<PendingFile> create(std::string_view path,
                                                 WriteMode mode = WriteMode::once) = 0;
+    // Returns when the name of a file that is there is durable: whoever wrote it may have died
+    // before its commit() came to that, or be about to. Nothing to do where a name is durable as
+    // soon as it is seen.
+    virtual void make_durable(std::string_view path) = 0;
     // Removes a file; returns whether there was one. Removal is durable when it returns.
     virtual bool remove(std::string_view path) = 0;
     // Removes files, many in one request where the store can; one that is missing is as good as

@@ -193,6 +193,61 @@ TEST_CASE("pushing the same again is success and writes nothing", "[engine][arch
     CHECK_THAT(run.warnings.text(), Catch::Contains("already exists in the repo1 archive"));
 }
 
+TEST_CASE("a file that is there already is not acknowledged before it is durable",
+          "[engine][archive][bug-43]")
+{
+    ArchiveRun run;
+    run.push(kSegmentName, make_segment());
+    const std::string object = run.objects(run.first).front();
+    run.add_second();
+    std::string made_durable;
+    HookedStorage storage(*run.first.storage, [&](StorageCall call, std::string_view path) {
+        if (call == StorageCall::make_durable) {
+            made_durable = path;
+            raise(ErrorCode::path_sync, "input/output error");
+        }
+    });
+    const auto repository = repository::Repository::open(storage, {});
+
+    const auto failures = push_wal(
+        run.options,
+        {{1, repository.get(), run.cluster}, {2, run.second->repository.get(), run.cluster}});
+
+    CHECK(made_durable == object);
+    REQUIRE(failures.size() == 1);
+    CHECK(failures[0].index == 1);
+    CHECK(failures[0].error.code() == ErrorCode::path_sync);
+    CHECK(objects_in(*run.second) == 1);
+}
+
+TEST_CASE("of two who store the same at the same time the later waits until it is durable",
+          "[engine][archive][bug-43]")
+{
+    const bool can_sync = GENERATE(true, false);
+    ArchiveRun run;
+    run.options.path = run.directory / kSegmentName;
+    std::ofstream(run.options.path, std::ios::binary) << make_segment();
+    bool is_first = true;
+    std::size_t made_durable = 0;
+    HookedStorage storage(*run.first.storage, [&](StorageCall call, std::string_view) {
+        if (call == StorageCall::create && std::exchange(is_first, false)) {
+            CHECK(push_wal(run.options, {{1, run.first.repository.get(), run.cluster}}).empty());
+        } else if (call == StorageCall::make_durable) {
+            ++made_durable;
+            if (!can_sync) {
+                raise(ErrorCode::path_sync, "input/output error");
+            }
+        }
+    });
+    const auto repository = repository::Repository::open(storage, {});
+
+    const auto failures = push_wal(run.options, {{1, repository.get(), run.cluster}});
+
+    CHECK(made_durable == 1);
+    CHECK(failures.empty() == can_sync);
+    CHECK(objects_in(run.first) == 1);
+}
+
 TEST_CASE("what was archived under a SHA-256 is known again", "[engine][archive][bug-18]")
 {
     ArchiveRun run;

@@ -57,6 +57,7 @@ public:
         }
         return inner_->create(path, mode);
     }
+    void make_durable(std::string_view path) override { inner_->make_durable(path); }
     bool remove(std::string_view path) override
     {
         check(Refused::remove);

@@ -185,6 +185,38 @@ TEST_CASE("a removal is durable", "[storage][bug-43]")
     CHECK(recording.events == Events{"remove a", "sync e", "remove e", "sync d"});
 }
 
+TEST_CASE("a file that is there is made durable with the directories above it", "[storage][bug-43]")
+{
+    DurableFixture fixture;
+    test::write_text(*fixture.store, "d/e/a", "x");
+    Recording recording;
+
+    fixture.store->make_durable("d/e/a");
+
+    const std::string root = fixture.directory.path();
+    CHECK(recording.events ==
+          Events{"sync e", "sync d", "sync " + root.substr(root.rfind('/') + 1)});
+}
+
+TEST_CASE("a file whose directories cannot be synced is not durable", "[storage][bug-45]")
+{
+    DurableFixture fixture;
+    test::write_text(*fixture.store, "d/e/a", "x");
+    Recording recording;
+    recording.fail = GENERATE("sync e", "sync d");
+
+    CHECK_THROWS_MATCHES(
+        fixture.store->make_durable("d/e/a"), Error, HasCode(ErrorCode::path_sync));
+}
+
+TEST_CASE("what is gone cannot be made durable", "[storage]")
+{
+    DurableFixture fixture;
+
+    CHECK_THROWS_MATCHES(
+        fixture.store->make_durable("d/a"), Error, HasCode(ErrorCode::file_missing));
+}
+
 TEST_CASE("a failed sync or naming is an error and shows no file", "[storage][bug-45]")
 {
     const auto unfinished = GENERATE(Unfinished::nameless, Unfinished::named);
