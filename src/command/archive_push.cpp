@@ -105,17 +105,11 @@ PushTargets open_push_targets(const config::Config& config)
     return opened;
 }
 
-// WAL of another cluster must not get in, whatever the other repositories say.
-void check_push_identity(const config::Config& config,
-                         const std::vector<engine::PushTarget>& targets)
+namespace {
+
+// Without pg1-path nobody knows which of them is the right one.
+void refuse_different_clusters(const std::vector<engine::PushTarget>& targets)
 {
-    if (config.has("pg-path")) {
-        const auto control = postgres::read_control_file(config.text("pg-path")).control;
-        for (const engine::PushTarget& target : targets) {
-            engine::check_identity(control, target.cluster, ErrorCode::archive_mismatch);
-        }
-        return;
-    }
     const repository::Cluster& first = targets.front().cluster;
     for (const engine::PushTarget& target : targets) {
         if (target.cluster.system_identifier != first.system_identifier ||
@@ -127,6 +121,37 @@ void check_push_identity(const config::Config& config,
                         "has stanza-upgrade been run for both?");
         }
     }
+}
+
+} // namespace
+
+// WAL of another cluster must not get in, whatever the other repositories say, and they get it,
+// whatever this one says.
+void exclude_other_clusters(const config::Config& config, PushTargets& opened)
+{
+    if (!config.has("pg-path")) {
+        refuse_different_clusters(opened.targets);
+        return;
+    }
+    const auto control = postgres::read_control_file(config.text("pg-path")).control;
+    const auto check = [&](const engine::PushTarget& target) {
+        engine::check_identity(control, target.cluster, ErrorCode::archive_mismatch);
+    };
+    std::vector<engine::PushTarget> fitting;
+    std::string mismatches;
+    for (const engine::PushTarget& target : opened.targets) {
+        const std::string mismatch =
+            try_repositories({target.index}, [&](unsigned) { check(target); });
+        if (mismatch.empty()) {
+            fitting.push_back(target);
+        }
+        mismatches += mismatch;
+    }
+    if (fitting.empty()) {
+        check(opened.targets.front()); // throws
+    }
+    opened.targets = std::move(fitting);
+    opened.failures += mismatches;
 }
 
 void push_file(const engine::PushOptions& options, const PushTargets& opened)
@@ -163,11 +188,11 @@ void push_now(const config::Config& config, const std::string& path)
     }
     engine::PushOptions options = push_options(config);
     options.path = path;
-    const PushTargets opened = open_push_targets(config);
+    PushTargets opened = open_push_targets(config);
     if (opened.targets.empty()) {
         raise_no_repository(opened.failures);
     }
-    check_push_identity(config, opened.targets);
+    exclude_other_clusters(config, opened);
     push_file(options, opened);
     log::info("pushed WAL file '{}' to the archive", name);
 }

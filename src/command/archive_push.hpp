@@ -32,9 +32,9 @@ struct PushTargets {
     std::string failures;                    // of the others; see try_repositories()
 };
 PushTargets open_push_targets(const config::Config& config);
-// Throws Error(archive_mismatch) when a target is not of the cluster in pg1-path.
-void check_push_identity(const config::Config& config,
-                         const std::vector<engine::PushTarget>& targets);
+// Makes failures of the targets, at least one, that are not of the cluster in pg1-path. Throws
+// Error(archive_mismatch) when none is left, or without pg1-path when they are of different ones.
+void exclude_other_clusters(const config::Config& config, PushTargets& opened);
 // Throws Error(command) unless every repository has the file.
 void push_file(const engine::PushOptions& options, const PushTargets& opened);
 

@@ -167,7 +167,7 @@ private:
             if (opened.targets.empty()) {
                 raise_no_repository(opened.failures);
             }
-            check_push_identity(config_, opened.targets);
+            exclude_other_clusters(config_, opened);
             record_gaps(config_, spool_, opened);
             opened_ = std::move(opened);
         } catch (const Error& error) {

@@ -300,6 +300,38 @@ TEST_CASE("a segment is acknowledged when every repository has it", "[async][arc
     wait_until_archived(site);
 }
 
+TEST_CASE("a repository of another cluster gets no WAL and keeps it from no other",
+          "[async][archive][two-repositories][bug-19][bug-25]")
+{
+    const auto mode = GENERATE(as<std::string>(), "y", "n");
+    CAPTURE(mode);
+    SiteOptions foreign;
+    foreign.cluster.own_identity = true;
+    const Site other(foreign);
+    Site site(asynchronous());
+    stop_archiving(site);
+    make_wal(site, 1);
+    const auto name = first_waiting(site);
+    const auto push = [&](const std::vector<std::string>& repositories) {
+        std::vector<std::string> words{"archive-push", "--archive-async=" + mode};
+        words.insert(words.end(), repositories.begin(), repositories.end());
+        words.push_back(site.cluster().path("pg_wal/" + name));
+        return site.run(words);
+    };
+
+    const auto none = push({"--repo1-path=" + other.repository()});
+    const auto some = push({"--repo2-path=" + other.repository()});
+
+    CHECK(none.status == 44);
+    CHECK(some.status == 104);
+    CHECK_THAT(some.text(),
+               Catch::Contains("repo2: [ArchiveMismatchError] ") && !Catch::Contains("repo1: ["));
+    CHECK(archived(site).count(name) == 1);
+    CHECK(archived(other).count(name) == 0);
+    wait_until_idle(site);
+    CHECK_FALSE(fs::exists(spool(site, "out/" + name + ".ok")));
+}
+
 TEST_CASE("a lock of somebody else keeps segments from being pushed, never from being got",
           "[async][archive][bug-46]")
 {
