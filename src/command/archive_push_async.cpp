@@ -2,6 +2,7 @@
 #include "command/archive_push.hpp"
 #include "command/background.hpp"
 
+#include "pgstrata/command/error_names.hpp"
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -113,20 +114,38 @@ private:
         next_start_ = now + restart_pause_;
     }
 
-    [[noreturn]] void give_up(std::uint64_t timeout) const
+    // What became of the process in the background.
+    std::string background_state() const
     {
         const std::int64_t process = background_process(config_);
         const std::string log = background_log(config_);
+        if (process != 0) {
+            return fmt::format("{} is still at work, and says in '{}' what it does",
+                               process > 0 ? fmt::format("process {}", process) : "another process",
+                               log);
+        }
+        for (const std::string& failed : spool_.failed()) {
+            if (const auto error = spool_.read_error(failed)) {
+                return fmt::format("the process in the background, whose log is '{}', failed to "
+                                   "push WAL file '{}': [{}] {}",
+                                   log,
+                                   failed,
+                                   error_name(error->code()),
+                                   error->what());
+            }
+        }
+        return fmt::format("the process in the background ended without a word: see '{}'", log);
+    }
+
+    [[noreturn]] void give_up(std::uint64_t timeout) const
+    {
         throw Error(
             ErrorCode::archive_timeout,
             fmt::format(
                 "unable to push WAL file '{}' to the archive asynchronously after {} second(s)",
                 name_,
                 static_cast<double>(timeout) / 1000.0),
-            process != 0
-                ? fmt::format(
-                      "process {} is still at work, and says in '{}' what it does", process, log)
-                : fmt::format("the process in the background ended without a word: see '{}'", log));
+            background_state());
     }
 
     const config::Config& config_;

@@ -195,6 +195,19 @@ std::optional<Error> Spool::read_error(std::string_view wal) const
     return Error(error_code(code), text.substr(end + 1));
 }
 
+std::vector<std::string> Spool::failed() const
+{
+    std::vector<std::string> wals;
+    for (const std::string_view name : names()) {
+        const std::string_view wal =
+            name.substr(0, name.size() - std::min(name.size(), kErrorSuffix.size()));
+        if (name.ends_with(kErrorSuffix) && wal != kGlobal) {
+            wals.emplace_back(wal);
+        }
+    }
+    return wals;
+}
+
 std::string Spool::error_identity(std::string_view wal) const
 {
     std::string identity;

@@ -352,8 +352,33 @@ TEST_CASE("a lock of somebody else keeps segments from being pushed, never from 
     const auto result =
         site.run({"archive-push", "--archive-timeout=1s", site.cluster().path("pg_wal/" + next)});
     CHECK(result.status == 82);
-    CHECK_THAT(result.text(), Catch::Contains(next));
+    CHECK_THAT(result.text(),
+               Catch::Contains(next) && Catch::Contains("another process is still at work"));
     CHECK(archived(site).count(next) == 0);
+}
+
+TEST_CASE("who waits in vain is told of the file that keeps his from being pushed",
+          "[async][archive][bug-26]")
+{
+    Site site(asynchronous());
+    stop_archiving(site);
+    make_wal(site, 2);
+    const auto first = first_waiting(site);
+    const auto second = site.cluster().sql(
+        "SELECT substr(max(name), 1, 24) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'");
+    REQUIRE(first < second);
+    set_permissions(site.cluster().path("pg_wal/" + first), 0000);
+
+    const auto result = site.run({"archive-push",
+                                  "--process-max=1",
+                                  "--archive-timeout=3s",
+                                  site.cluster().path("pg_wal/" + second)});
+
+    set_permissions(site.cluster().path("pg_wal/" + first), 0600);
+    CHECK(result.status == 82);
+    CHECK_THAT(result.text(),
+               Catch::Contains("failed to push WAL file '" + first + "'") &&
+                   Catch::Contains("[FileOpenError]"));
 }
 
 TEST_CASE("a request to end ends the process in the background cleanly", "[async][archive][bug-57]")

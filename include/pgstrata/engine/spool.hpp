@@ -64,6 +64,8 @@ public:
     void write_absent(std::string_view wal) const;
     // The error of this file, else the one of all.
     std::optional<Error> read_error(std::string_view wal) const;
+    // The WAL files that have an error of their own, ascending.
+    std::vector<std::string> failed() const;
     // Changes whenever a mark that read_error() reads is written; empty when there is none.
     std::string error_identity(std::string_view wal) const;
     void write_error(std::string_view wal, const Error& error) const;

@@ -63,6 +63,17 @@ TEST_CASE("a spool that is not there is empty", "[engine][spool]")
         spool.write_stored(kWal, {"i", {}}), Error, HasCode(ErrorCode::file_missing));
 }
 
+TEST_CASE("a spool tells which WAL files have an error", "[engine][spool]")
+{
+    const SpoolRun run;
+    run.write(std::string(kWal) + ".error", "45\nx");
+    run.write("global.error", "45\nx");
+    run.write("00000002.history.error", "45\nx");
+    run.write("000000010000000000000004.ok", "i\n");
+
+    CHECK(run.spool.failed() == std::vector<std::string>{kWal, "00000002.history"});
+}
+
 TEST_CASE("a stanza that is no directory name has no spool", "[engine][spool][bug-52]")
 {
     const std::string stanza = GENERATE(as<std::string>(), "..", "a/b", "");
