@@ -49,7 +49,8 @@ std::string find_executable(const Environment& environment)
     return program_path();
 }
 
-// An option as it was given on the command line, fit for another working directory.
+// An option as it was given, fit for a command line in another working directory. Of all options
+// only this one may be a relative path.
 std::vector<std::string> words_of(const OptionRow& row, unsigned index, const Setting& setting)
 {
     const std::string name = display_name(row, index);
@@ -203,6 +204,7 @@ void ConfigBuilder::read_sources()
     if (config_.is_pgbackrest_link_) {
         add_environment(environment_, kLinkPrefix, command, settings_, config_.warnings_);
     }
+    remember_environment();
     const Ini ini = read_config_files(environment_, config_.is_pgbackrest_link_, settings_);
     const auto stanza = settings_.find({find_option("stanza"), 0});
     add_sections(ini,
@@ -228,6 +230,18 @@ void ConfigBuilder::remember_command_line()
             auto& repeated = config_.command_line_options_;
             repeated.insert(repeated.end(), words.begin(), words.end());
         }
+    }
+}
+
+// The process in the background gets our environment, but not our working directory.
+void ConfigBuilder::remember_environment()
+{
+    const Key key{find_option("config"), 0};
+    const auto config = settings_.find(key);
+    if (config != settings_.end() && config->second.source == Source::environment) {
+        const std::vector<std::string> words = words_of(*key.first, key.second, config->second);
+        auto& background = config_.background_options_;
+        background.insert(background.end(), words.begin(), words.end());
     }
 }
 

@@ -28,6 +28,7 @@ private:
     void check_command_line() const;
     void read_sources();
     void remember_command_line();
+    void remember_environment();
     void replace_compress();
     void collect_indexes();
     void resolve_values();

@@ -224,6 +224,26 @@ TEST_CASE("a failure in the background is told to PostgreSQL", "[async][archive]
     CHECK(archived(site).count(name) == 1);
 }
 
+TEST_CASE("a configuration that the environment names is found in the background too",
+          "[async][archive]")
+{
+    Site site(asynchronous());
+    stop_archiving(site);
+    make_wal(site, 1);
+    const auto name = first_waiting(site);
+
+    const auto result = run_process(
+        {program_under_test(),
+         "--stanza=main",
+         "--archive-timeout=5s",
+         "archive-push",
+         site.cluster().path("pg_wal/" + name)},
+        {.environment = {{"PGSTRATA_CONFIG", "pgstrata.conf"}}, .directory = site.path("")});
+
+    CHECK(result.status == 0);
+    CHECK(archived(site).count(name) == 1);
+}
+
 TEST_CASE("WAL over the limit is dropped with a warning and a record", "[async][archive][bug-20]")
 {
     const auto mode = GENERATE(as<std::string>(), "archive-async=y", "archive-async=n");

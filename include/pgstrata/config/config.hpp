@@ -68,7 +68,7 @@ public:
         return command_line_options_;
     }
     // All options of the command line but those that are secure: with the same environment they
-    // give a process in the background the same configuration.
+    // give a process in the background the same configuration, also in another working directory.
     const std::vector<std::string>& background_options() const noexcept
     {
         return background_options_;

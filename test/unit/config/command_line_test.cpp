@@ -170,6 +170,19 @@ TEST_CASE("a process in the background gets the options of the command line and 
           Words{"--archive-async=y", "--no-archive-check", "--reset-log-path", "--stanza=m"});
 }
 
+TEST_CASE("a process in the background finds the configuration file of the environment", "[config]")
+{
+    ConfigHost host;
+    const std::string file = host.write("/c.conf", "[global]\n");
+    const std::string variable = GENERATE("PGSTRATA_CONFIG", "PGBACKREST_CONFIG");
+    host.environment.executable = variable == "PGSTRATA_CONFIG" ? "/b/pgstrata" : "/b/pgbackrest";
+    host.environment.variables = {{variable, std::filesystem::relative(file)}};
+
+    const Words arguments{"--stanza=m", "archive-push", "w"};
+
+    CHECK(host.load(arguments).background_options() == Words{"--stanza=m", "--config=" + file});
+}
+
 TEST_CASE("option names may be shortened to a unique beginning", "[config]")
 {
     ConfigHost host;
