@@ -63,6 +63,11 @@ std::string describe_hold(const ExpireOptions& options, const repository::Archiv
             "option 'repo{}-retention-archive' is not set - archive logs will not be "
             "expired",
             options.repo_index);
+    case WalHold::not_limited:
+        return fmt::format("repo{}: {} is of an earlier cluster, which 'archive-expire-before' "
+                           "does not concern - archive logs will not be expired",
+                           options.repo_index,
+                           id);
     case WalHold::time_not_met:
         return fmt::format("repo{}: time-based archive retention not met - archive logs will not "
                            "be expired",

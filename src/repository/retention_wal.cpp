@@ -47,7 +47,7 @@ public:
         plan.hold = hold_;
         const bool is_limited = !request_.archive_before.empty();
         if (plan.hold == WalHold::none && is_limited && !is_current) {
-            plan.hold = WalHold::not_set;
+            plan.hold = WalHold::not_limited;
         }
         if (plan.hold != WalHold::none) {
             return plan;

@@ -63,6 +63,7 @@ struct RetentionCatalog {
 enum class WalHold : std::uint8_t {
     none,
     not_set,      // no rule says anything about it
+    not_limited,  // a limit is given, which is for the current cluster only
     time_not_met, // no full is older than the days for which fulls are kept
     too_few,      // fewer backups than have continuous WAL
     no_window,    // no backup that the time for which any moment can be restored begins with

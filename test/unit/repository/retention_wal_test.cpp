@@ -336,7 +336,7 @@ TEST_CASE("WAL before a segment can be asked to go", "[retention][wal]")
         builder.add("F2", 1);
         const auto plans =
             plan_retention(builder.catalog(), with_archive(1), kNow, before(5)).archives;
-        CHECK(plans.at(0).hold == WalHold::not_set);
+        CHECK(plans.at(0).hold == WalHold::not_limited);
         CHECK(kept_segments(plans.at(1)) == "5-");
     }
 }
