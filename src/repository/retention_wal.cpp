@@ -71,12 +71,16 @@ private:
         return policy_.keep || policy_.manual || !policy_.schedules.empty();
     }
 
+    bool is_of_archive_type(std::size_t i) const
+    {
+        return policy_.archive_type == BackupType::incr || graph_[i].type == BackupType::full ||
+               graph_[i].type == policy_.archive_type;
+    }
+
     bool is_counted(std::size_t i) const
     {
-        const bool is_of_type = policy_.archive_type == BackupType::incr ||
-                                graph_[i].type == BackupType::full ||
-                                graph_[i].type == policy_.archive_type;
-        return backups_.verdicts.of[i].is_counted && backups_.verdicts.of[i].is_kept && is_of_type;
+        return backups_.verdicts.of[i].is_counted && backups_.verdicts.of[i].is_kept &&
+               is_of_archive_type(i);
     }
 
     // For how many of the newest backups WAL is kept without gaps.
@@ -172,7 +176,14 @@ private:
         if (window && graph_[*window].archive_id == id) {
             first = std::min(first.value_or(*window), *window);
         }
-        return first ? first : std::optional(here.back());
+        return first ? first : std::optional(newest_of_archive_type(here));
+    }
+
+    std::size_t newest_of_archive_type(const std::vector<std::size_t>& here) const
+    {
+        const auto newest = std::find_if(
+            here.rbegin(), here.rend(), [&](std::size_t i) { return is_of_archive_type(i); });
+        return newest != here.rend() ? *newest : here.back();
     }
 
     void plan_from(ArchivePlan& plan, const std::vector<std::size_t>& here) const

@@ -95,7 +95,7 @@ bool stays(const Backups& all,
             from = &backup;
         }
     }
-    for (auto backup = all.rbegin(); backup != all.rend() && from == nullptr; ++backup) {
+    for (auto backup = counted.rbegin(); backup != counted.rend() && from == nullptr; ++backup) {
         from = backup->archive_id == id ? &*backup : nullptr;
     }
     if (from == nullptr) {

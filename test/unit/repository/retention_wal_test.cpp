@@ -150,6 +150,25 @@ TEST_CASE("every generation keeps the WAL of its own backups", "[retention][wal]
     }
 }
 
+TEST_CASE("an earlier generation keeps WAL from its newest backup of the type that counts",
+          "[retention][wal]")
+{
+    CatalogBuilder builder;
+    builder.add("F1", 9);
+    builder.add("D1", 8);
+    builder.add("I1", 7);
+    builder.upgrade();
+    builder.add("F2", 6);
+    const auto kept = [&](BackupType type) {
+        return kept_segments(
+            plan_retention(builder.catalog(), with_archive(1, type), kNow).archives.at(0));
+    };
+
+    CHECK(kept(BackupType::full) == "11-");
+    CHECK(kept(BackupType::diff) == "11-12 21-");
+    CHECK(kept(BackupType::incr) == "11-12 21-22 31-");
+}
+
 TEST_CASE("WAL of later timelines is kept, and that of earlier ones for the backups on them",
           "[retention][wal][bug-29]")
 {
