@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "storage/posix_directory.hpp"
 
+#include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <fcntl.h>
@@ -41,6 +42,24 @@ bool is_link(int directory, const std::string& name)
     struct stat status {};
     return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
            S_ISLNK(status.st_mode);
+}
+
+// False when that cannot be told.
+bool has_entries(int directory_fd)
+{
+    FileDescriptor fd(::fcntl(directory_fd, F_DUPFD_CLOEXEC, 0));
+    const Directory directory(fd.is_open() ? ::fdopendir(fd.get()) : nullptr);
+    if (!directory) {
+        return false;
+    }
+    fd.release();
+    while (const dirent* entry = ::readdir(directory.get())) {
+        const std::string_view name = entry->d_name;
+        if (name != "." && name != "..") {
+            return true;
+        }
+    }
+    return false;
 }
 
 [[noreturn]] void
@@ -101,7 +120,9 @@ FileDescriptor PosixDirectories::find(std::string_view path) const
 
 FileDescriptor PosixDirectories::make(std::string_view path) const
 {
-    if (auto directory = walk(path, false); directory.is_open()) {
+    // Nobody puts anything into a directory before that is durable; who made an empty one may have
+    // died before its sync, or not have come to it.
+    if (auto directory = walk(path, false); directory.is_open() && has_entries(directory.get())) {
         return directory;
     }
     const std::lock_guard lock(creating_);
@@ -146,8 +167,10 @@ FileDescriptor PosixDirectories::walk(std::string_view path, bool create) const
     if (path.empty()) {
         return current;
     }
-    if (auto whole = open_beneath(current.get(), std::string(path)); whole.is_open()) {
-        return whole;
+    if (!create) {
+        if (auto whole = open_beneath(current.get(), std::string(path)); whole.is_open()) {
+            return whole;
+        }
     }
     for (std::size_t begin = 0; begin < path.size() && current.is_open();) {
         const std::size_t end = std::min(path.find('/', begin), path.size());

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -171,6 +172,25 @@ TEST_CASE("new directories are durable in their parents", "[storage][bug-43]")
     CHECK(recording.events.at(3) == "sync d");
     CHECK(recording.events.at(4) == "make f");
     CHECK(recording.events.at(5) == "sync e");
+}
+
+TEST_CASE("a directory whose maker did not come to its sync is made durable by who uses it",
+          "[storage][bug-43]")
+{
+    DurableFixture fixture;
+    test::write_text(*fixture.store, "d/before", "x");
+    {
+        Recording recording;
+        recording.fail = "sync d";
+        CHECK_THROWS_MATCHES(fixture.store->create("d/e/a"), Error, HasCode(ErrorCode::path_sync));
+    }
+    Recording recording;
+
+    test::write_text(*fixture.store, "d/e/a", "x");
+
+    const auto named = std::ranges::find(recording.events, "name a");
+    CHECK(named != recording.events.end());
+    CHECK(std::find(recording.events.begin(), named, "sync d") != named);
 }
 
 TEST_CASE("a removal is durable", "[storage][bug-43]")
