@@ -2,6 +2,7 @@
 #include "pgstrata/engine/restore_target.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <sys/stat.h>
@@ -22,14 +23,18 @@ bool exists(const std::string& path)
     return ::lstat(path.c_str(), &status) == 0;
 }
 
+// The umask may be 0: PostgreSQL refuses directories that others may enter, and whoever may write
+// to one above could put another cluster in the place of this one. Those above that root makes are
+// passed by the owner of the cluster.
 void make_target_directory(const std::string& path)
 {
-    std::error_code failure;
-    fs::create_directories(path, failure);
-    if (failure) {
-        raise_errno(
-            ErrorCode::path_create, failure.value(), fmt::format("create directory '{}'", path));
+    constexpr unsigned kOwnerOnly = 0700;
+    constexpr unsigned kPassable = 0755;
+    const std::string above = parent_path(path);
+    if (!above.empty()) {
+        make_directories(above, ::geteuid() == 0 ? kPassable : kOwnerOnly);
     }
+    make_directories(path, kOwnerOnly);
 }
 
 void check_rights(const std::string& path)

@@ -30,7 +30,8 @@ struct ReplaceOptions {
 // Changes nothing.
 ReplaceOptions check_roots(const RestoreLayout& layout, ReplaceOptions options);
 
-// Makes the roots that are missing, and the directories of files that links will lead to.
+// Makes the roots that are missing, and the directories of files that links will lead to, with what
+// is missing above them. None of them can be written to by others, whatever the umask.
 void make_roots(const RestoreLayout& layout);
 
 } // namespace pgstrata::engine

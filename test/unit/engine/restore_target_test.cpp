@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/file_mode.hpp"
 #include "support/matchers.hpp"
+#include "support/umask.hpp"
 #include "unit/engine/restore_fixture.hpp"
 
 #include "pgstrata/engine/restore_clean.hpp"
@@ -17,9 +19,11 @@ using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::HandMadeManifest;
 using pgstrata::test::HasCode;
+using pgstrata::test::mode_of;
 using pgstrata::test::names_below;
 using pgstrata::test::prepare_roots;
 using pgstrata::test::TemporaryDirectory;
+using pgstrata::test::Umask;
 using pgstrata::test::WarningLog;
 using pgstrata::test::write_text_file;
 namespace fs = std::filesystem;
@@ -95,6 +99,28 @@ TEST_CASE_METHOD(TargetFixture, "what is missing is made", "[restore_target]")
     CHECK(names_below(base / "ts") == "PG_15_202209061");
     CHECK(names_below(base / "etc").empty());
     CHECK(names_below(data).empty());
+}
+
+TEST_CASE("what is made is closed to others, whatever the umask", "[restore_target]")
+{
+    const TemporaryDirectory base;
+    HandMadeManifest made;
+    made.add_file("postgresql.conf");
+    made.add_tablespace(16400, "fast", "/ts");
+    LayoutOptions options;
+    options.data_directory = base / "new/above/data";
+    options.tablespace_map_all = base / "new/spaces";
+    options.link_map = {{"postgresql.conf", base / "new/etc/demo.conf"}};
+    const RestoreLayout layout(options, made.manifest);
+    const Umask umask(0);
+
+    prepare_roots(layout, {});
+
+    for (const std::string path :
+         {"new", "new/above", "new/above/data", "new/spaces", "new/spaces/fast", "new/etc"}) {
+        CAPTURE(path);
+        CHECK(mode_of(base / path) == 0700);
+    }
 }
 
 TEST_CASE_METHOD(TargetFixture, "empty directories are taken as they are", "[restore_target]")

@@ -4,6 +4,7 @@
 #include "support/matchers.hpp"
 #include "support/storage_contract.hpp"
 #include "support/temporary_directory.hpp"
+#include "support/umask.hpp"
 
 #include "pgstrata/storage/posix.hpp"
 #include "pgstrata/util/path.hpp"
@@ -25,6 +26,7 @@ using storage::Unfinished;
 using storage::WriteMode;
 using test::HasCode;
 using test::mode_of;
+using test::Umask;
 namespace fs = std::filesystem;
 
 namespace {
@@ -37,17 +39,6 @@ struct PosixFixture {
     std::string at(const std::string& path) const { return directory / ("root/" + path); }
 
     test::TemporaryDirectory directory;
-};
-
-class Umask {
-public:
-    explicit Umask(mode_t mask) : old_(::umask(mask)) {}
-    Umask(const Umask&) = delete;
-    Umask& operator=(const Umask&) = delete;
-    ~Umask() { ::umask(old_); }
-
-private:
-    mode_t old_;
 };
 
 std::size_t entries_in(const std::string& path)
