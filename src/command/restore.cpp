@@ -78,18 +78,14 @@ std::string named_backup(const Config& config)
     return set == "latest" ? "" : set;
 }
 
-[[noreturn]] void raise_unknown_time(const Config& config, const std::string& text)
+[[noreturn]] void raise_unknown_time(const std::string& text)
 {
     throw Error(
         ErrorCode::format,
-        named_backup(config).empty()
-            ? fmt::format(
-                  "automatic backup set selection cannot be performed with provided time '{}'",
-                  text)
-            : fmt::format("it cannot be told whether the archive reaches the provided time '{}'",
-                          text),
+        fmt::format("automatic backup set selection cannot be performed with provided time '{}'",
+                    text),
         "time format must be YYYY-MM-DD HH:MM:SS with optional fraction and timezone, such as "
-        "'2026-11-21 14:00:00+00'");
+        "'2026-11-21 14:00:00+00'; or name the backup with --set");
 }
 
 // PostgreSQL would take a word as transaction 0 and recover past all there is, and would not start
@@ -120,11 +116,10 @@ RecoveryTarget recovery_target(const Config& config)
     read_timeline_choice(config.text("target-timeline"), target);
     const std::string& text = config.text("target");
     if (target.type == RecoveryType::time) {
-        const auto time = parse_timestamp_microseconds(text);
-        if (!time) {
-            raise_unknown_time(config, text);
+        target.time = parse_timestamp_microseconds(text);
+        if (!target.time && named_backup(config).empty()) {
+            raise_unknown_time(text);
         }
-        target.time = *time;
     } else if (target.type == RecoveryType::lsn) {
         const auto lsn = postgres::parse_lsn(text);
         if (!lsn) {
@@ -177,15 +172,14 @@ std::string restore_command(const Config& config)
     return fmt::format("{} --stanza={} archive-get %f \"%p\"", command, config.text("stanza"));
 }
 
-engine::RecoverySettings recovery_settings(const Config& config)
+engine::RecoverySettings recovery_settings(const Config& config, const RecoveryTarget& target)
 {
     engine::RecoverySettings settings;
     settings.type = recovery_type(config);
     // The server reads a time by its own zone: it gets the instant that was checked here.
     settings.target = config.text("target");
-    if (settings.type == RecoveryType::time) {
-        settings.target =
-            format_timestamp_microseconds(*parse_timestamp_microseconds(settings.target));
+    if (target.time) {
+        settings.target = format_timestamp_microseconds(*target.time);
     }
     settings.is_exclusive = config.has("target-exclusive") && config.flag("target-exclusive");
     settings.target_action = config.text("target-action");
@@ -215,7 +209,7 @@ engine::RestoreOptions restore_options(const Config& config)
     options.layout = layout_options(config);
     options.set = named_backup(config);
     options.target = recovery_target(config);
-    options.settings = recovery_settings(config);
+    options.settings = recovery_settings(config, options.target);
     options.is_forced = config.flag("force");
     options.is_delta = config.flag("delta");
     options.workers = static_cast<std::size_t>(config.number("process-max"));

@@ -75,9 +75,15 @@ void check_backup_wal(const RecoveryInputs& inputs, const RecoveryPlan& plan)
 void check_time_target(const RecoveryInputs& inputs, RecoveryPlan& plan)
 {
     const RecoveryTarget& target = inputs.options.target;
+    if (!target.time) {
+        log::warn("unable to check whether the archive reaches target time '{}': only the server "
+                  "can read it, and recovery fails when it does not",
+                  inputs.options.settings.target);
+        return;
+    }
     // Only a backup named with --set comes to this, and only the server can tell: it depends on
     // whether anything was committed between.
-    if (inputs.backup.stop_time * kMicrosecondsPerSecond > target.time) {
+    if (inputs.backup.stop_time * kMicrosecondsPerSecond > *target.time) {
         log::warn("target time '{}' lies before the end of backup {}: recovery fails when a "
                   "transaction ended between",
                   inputs.options.settings.target,
@@ -93,8 +99,8 @@ void check_time_target(const RecoveryInputs& inputs, RecoveryPlan& plan)
                   "reached is not known");
         return;
     }
-    const bool is_within = newest.time && (target.is_exclusive ? *newest.time >= target.time
-                                                               : *newest.time > target.time);
+    const bool is_within = newest.time && (target.is_exclusive ? *newest.time >= *target.time
+                                                               : *newest.time > *target.time);
     if (!is_within) {
         const std::string reason =
             newest.time

@@ -17,7 +17,7 @@ bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& targe
 {
     if (target.type == RecoveryType::time) {
         // A summary holds whole seconds: the end may have been any time within that second.
-        return (backup.stop_time + 1) * kMicrosecondsPerSecond <= target.time;
+        return target.time && (backup.stop_time + 1) * kMicrosecondsPerSecond <= *target.time;
     }
     if (target.type == RecoveryType::lsn) {
         return backup.stop_lsn <= target.lsn;

@@ -112,10 +112,6 @@ TEST_CASE("a restore needs a backup that exists and can reach the target", "[res
     CHECK(site.run({"restore", target, "--type=time", "--target=2000-01-01 00:00:00+00"}).status ==
           75);
     CHECK(site.run({"restore", target, "--type=time", "--target=not a time"}).status == 29);
-    const auto of_named = site.run(
-        {"restore", target, "--set=" + site.labels().at(0), "--type=time", "--target=not a time"});
-    CHECK(of_named.status == 29);
-    CHECK(of_named.text().find("backup set selection") == std::string::npos);
     CHECK(site.run({"restore", target, "--type=lsn", "--target=0/28"}).status == 75);
     CHECK(site.run({"restore", target, "--type=time"}).status == 37);
     CHECK(site.run({"restore", target, "--type=xid", "--target=48x"}).status == 32);
@@ -137,6 +133,36 @@ TEST_CASE("recovery fetches WAL also where a path holds a percent sign", "[resto
     restored.wait_until_promoted();
     CHECK(restored.sql("SELECT a FROM t") == "1");
     CHECK_THAT(read_file(restored.path("postgresql.auto.conf")), Catch::Contains("100%%file %%p"));
+}
+
+TEST_CASE("a time that only the server can read is left to it when the backup is named",
+          "[restore][bug-40]")
+{
+    Site site;
+    const auto label = site.backup();
+    auto& cluster = site.cluster();
+    cluster.sql("CREATE TABLE t AS SELECT 1 AS a");
+    const auto time = cluster.sql(
+        "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD HH24:MI:SS.US \"UTC\"')");
+    cluster.sql("SELECT pg_sleep(0.01); CREATE TABLE later AS SELECT 1 AS a");
+    cluster.archive_current_segment();
+    const std::vector<std::string> to_time = {
+        "--type=time", "--target=" + time, "--target-action=promote"};
+
+    auto restored = site.restore({"--set=" + label, to_time[0], to_time[1], to_time[2]});
+    const auto told = site.run({"restore",
+                                "--pg1-path=" + site.new_path("again"),
+                                "--set=" + label,
+                                to_time[0],
+                                to_time[1]});
+
+    CHECK_THAT(told.text(), Catch::Contains("WARN: unable to check whether the archive reaches"));
+    restored.recover();
+    CHECK(restored.sql("SELECT a FROM t") == "1");
+    CHECK(restored.sql("SELECT to_regclass('later') IS NULL") == "t");
+    const auto chosen =
+        site.run({"restore", "--pg1-path=" + site.new_path("chosen"), to_time[0], to_time[1]});
+    CHECK(chosen.status == 29);
 }
 
 TEST_CASE("a time that the archive does not reach is refused before anything is written",

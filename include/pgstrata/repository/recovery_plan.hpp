@@ -28,8 +28,10 @@ enum class RecoveryType : std::uint8_t {
 
 struct RecoveryTarget {
     RecoveryType type = RecoveryType::standard;
-    postgres::Lsn lsn;     // type lsn
-    std::int64_t time = 0; // type time, microseconds since the Unix epoch
+    postgres::Lsn lsn; // type lsn
+    // Type time, microseconds since the Unix epoch. Unset for a form that only the server can read:
+    // no backup can be chosen by it.
+    std::optional<std::int64_t> time;
     bool is_exclusive = false;
     // target-timeline: unset means the newest that descends from the backup.
     enum class Follow : std::uint8_t { newest, current, number } follow = Follow::newest;
