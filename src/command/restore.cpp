@@ -61,8 +61,10 @@ postgres::Timeline parse_timeline(const std::string& text)
 
 void read_timeline_choice(const std::string& text, RecoveryTarget& target)
 {
-    if (text.empty() || text == "latest") {
+    if (text.empty()) {
         target.follow = RecoveryTarget::Follow::newest;
+    } else if (text == "latest") {
+        target.follow = RecoveryTarget::Follow::latest;
     } else if (text == "current") {
         target.follow = RecoveryTarget::Follow::current;
     } else {

@@ -32,6 +32,21 @@ std::string target_timeline(const RecoveryInputs& inputs, postgres::Timeline tim
     return timeline == 1 || inputs.tree.contains(timeline) ? std::to_string(timeline) : "current";
 }
 
+// What the server would refuse to follow, even should it hold what is sought.
+void warn_of_newer_timeline(const RecoveryInputs& inputs, postgres::Timeline timeline)
+{
+    const postgres::Timeline newest = repository::newest_timeline(inputs.tree);
+    const bool is_chosen_here = inputs.options.target.follow == RecoveryTarget::Follow::newest &&
+                                inputs.options.settings.type != RecoveryType::immediate;
+    if (is_chosen_here && newest > timeline) {
+        log::warn("timeline {} is newer but cannot be reached from backup {}: recovery follows "
+                  "timeline {}",
+                  newest,
+                  inputs.backup.label,
+                  timeline);
+    }
+}
+
 // Whether the backup carries WAL of its own that fills up what the archive has of the WAL it needs.
 bool has_own_wal(const RecoveryInputs& inputs, const WalWindow& window)
 {
@@ -193,6 +208,7 @@ void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan)
     } else if (settings.type != RecoveryType::none) {
         plan.timeline =
             repository::choose_timeline(inputs.backup, inputs.options.target, inputs.tree);
+        warn_of_newer_timeline(inputs, *plan.timeline);
         settings.target_timeline = target_timeline(inputs, *plan.timeline);
         check_wal(inputs, plan);
     }

@@ -72,13 +72,15 @@ private:
     {
         repository::RecoveryTarget target = options_.target;
         target.follow = Follow::newest;
-        if (options_.target.follow == Follow::number &&
+        if (options_.target.follow != Follow::newest &&
             repository::choose_backup(backups, target, chosen_.tree) != nullptr) {
             throw Error(ErrorCode::db_mismatch,
                         fmt::format("timeline {} cannot be reached from any backup that fits",
-                                    options_.target.timeline),
+                                    options_.target.follow == Follow::latest
+                                        ? repository::newest_timeline(chosen_.tree)
+                                        : options_.target.timeline),
                         "is its history file in the archive? without --target-timeline the newest "
-                        "one is taken");
+                        "one that can be reached is taken");
         }
     }
 
@@ -109,8 +111,9 @@ private:
         check_history_asked_for();
         const postgres::Timeline timeline =
             repository::choose_timeline(chosen_.summary, options_.target, chosen_.tree);
-        const bool follows_newest =
-            options_.target.follow == Follow::newest && type != RecoveryType::immediate;
+        const bool follows_newest = (options_.target.follow == Follow::newest ||
+                                     options_.target.follow == Follow::latest) &&
+                                    type != RecoveryType::immediate;
         for (const auto& [number, error] : damaged_) {
             if (number == timeline || (follows_newest && number > timeline)) {
                 throw Error(error.code(),

@@ -25,15 +25,34 @@ bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& targe
     return true;
 }
 
+// The timeline that recovery must end on to be what was asked for; none when any will do.
+std::optional<Timeline> required_timeline(const BackupSummary& backup,
+                                          const RecoveryTarget& target,
+                                          const TimelineTree& tree)
+{
+    if (target.follow == RecoveryTarget::Follow::number) {
+        return target.timeline;
+    }
+    if (target.follow == RecoveryTarget::Follow::latest) {
+        return std::max(backup.timeline, newest_timeline(tree));
+    }
+    return std::nullopt;
+}
+
 bool fits_timeline(const BackupSummary& backup,
                    const RecoveryTarget& target,
                    const TimelineTree& tree)
 {
-    return target.follow != RecoveryTarget::Follow::number ||
-           can_reach(backup, target.timeline, tree);
+    const auto required = required_timeline(backup, target, tree);
+    return !required || can_reach(backup, *required, tree);
 }
 
 } // namespace
+
+Timeline newest_timeline(const TimelineTree& tree)
+{
+    return tree.empty() ? 1 : tree.rbegin()->first;
+}
 
 bool can_reach(const BackupSummary& backup, Timeline timeline, const TimelineTree& tree)
 {
@@ -60,8 +79,8 @@ const BackupSummary* choose_backup(const std::vector<BackupSummary>& backups,
 Timeline
 choose_timeline(const BackupSummary& backup, const RecoveryTarget& target, const TimelineTree& tree)
 {
-    if (target.follow == RecoveryTarget::Follow::number) {
-        if (!can_reach(backup, target.timeline, tree)) {
+    if (const auto required = required_timeline(backup, target, tree)) {
+        if (!can_reach(backup, *required, tree)) {
             throw Error(
                 ErrorCode::db_mismatch,
                 fmt::format(
@@ -69,10 +88,10 @@ choose_timeline(const BackupSummary& backup, const RecoveryTarget& target, const
                     backup.label,
                     backup.timeline,
                     postgres::to_string(backup.stop_lsn),
-                    target.timeline),
+                    *required),
                 "choose another backup with --set, or another --target-timeline");
         }
-        return target.timeline;
+        return *required;
     }
     if (target.follow == RecoveryTarget::Follow::current ||
         target.type == RecoveryType::immediate) {

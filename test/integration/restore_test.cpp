@@ -165,6 +165,27 @@ TEST_CASE("a time that only the server can read is left to it when the backup is
     CHECK(chosen.status == 29);
 }
 
+TEST_CASE("the latest timeline is refused for a backup that does not lie on it", "[restore]")
+{
+    Site site;
+    const auto label = site.backup();
+    const auto history = site.path("00000002.history");
+    write_file(history, "1\t0/1000000\tleft before the backup\n");
+    site.must({"archive-push", history});
+
+    const std::vector<std::string> named = {
+        "restore", "--pg1-path=" + site.new_path("target"), "--set=" + label};
+    auto latest = named;
+    latest.emplace_back("--target-timeline=latest");
+    const auto refused = site.run(latest);
+    const auto fallen_back = site.run(named);
+
+    CHECK(refused.status == 58);
+    CHECK_THAT(refused.text(), Catch::Contains("timeline 2 cannot be reached"));
+    CHECK(fallen_back.status == 0);
+    CHECK_THAT(fallen_back.text(), Catch::Contains("timeline 2 is newer but cannot be reached"));
+}
+
 TEST_CASE("a time that the archive does not reach is refused before anything is written",
           "[restore][bug-40]")
 {

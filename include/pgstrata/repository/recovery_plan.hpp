@@ -33,13 +33,17 @@ struct RecoveryTarget {
     // no backup can be chosen by it.
     std::optional<std::int64_t> time;
     bool is_exclusive = false;
-    // target-timeline: unset means the newest that descends from the backup.
-    enum class Follow : std::uint8_t { newest, current, number } follow = Follow::newest;
+    // target-timeline. Not given, it is the newest that descends from the backup; `latest` is the
+    // newest there is, and the backup must lie in its history, as in that of a number.
+    enum class Follow : std::uint8_t { newest, latest, current, number } follow = Follow::newest;
     postgres::Timeline timeline = 0; // Follow::number
 };
 
 // The histories of all timelines that the archive has a file for.
 using TimelineTree = std::map<postgres::Timeline, postgres::TimelineHistory>;
+
+// The newest timeline that there is.
+postgres::Timeline newest_timeline(const TimelineTree& tree);
 
 // Whether recovery from the backup can follow the tree to `timeline`. Timeline 1 has no history
 // file.
@@ -51,9 +55,9 @@ const BackupSummary* choose_backup(const std::vector<BackupSummary>& backups,
                                    const RecoveryTarget& target,
                                    const TimelineTree& tree);
 
-// The timeline to end on: the number asked for, the backup's own (follow current, type immediate),
-// or the newest that can be reached. Throws Error(db_mismatch) when the number cannot be reached
-// from the backup.
+// The timeline to end on: the one asked for (follow number or latest), the backup's own (follow
+// current, type immediate), or the newest that can be reached. Throws Error(db_mismatch) when the
+// one asked for cannot be reached from the backup.
 postgres::Timeline choose_timeline(const BackupSummary& backup,
                                    const RecoveryTarget& target,
                                    const TimelineTree& tree);

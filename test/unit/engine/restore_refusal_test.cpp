@@ -115,6 +115,15 @@ TEST_CASE_METHOD(RefusedRestore,
         options.target.timeline = 2;
         check_refused(ErrorCode::db_mismatch);
     }
+    SECTION("the latest timeline")
+    {
+        test::archive_file(*repository,
+                           manifest.header.archive_id,
+                           "00000002.history",
+                           as_bytes("1\t0/100000\tleft before the backup\n"));
+        options.target.follow = repository::RecoveryTarget::Follow::latest;
+        check_refused(ErrorCode::db_mismatch);
+    }
     SECTION("the lsn")
     {
         set_target(RecoveryType::lsn, "0/300010");
@@ -293,7 +302,12 @@ TEST_CASE_METHOD(RefusedRestore,
                  "[restore][bug-21]")
 {
     store_all();
-    options.target.follow = repository::RecoveryTarget::Follow::number;
+    test::archive_file(*repository,
+                       manifest.header.archive_id,
+                       "00000002.history",
+                       as_bytes("1\t0/100000\tleft before the backup\n"));
+    using Follow = repository::RecoveryTarget::Follow;
+    options.target.follow = GENERATE(Follow::number, Follow::latest);
     options.target.timeline = 77;
     check_refused(ErrorCode::db_mismatch);
 }

@@ -294,6 +294,20 @@ TEST_CASE("a timeline that cannot be reached is refused with both named",
                           Catch::Contains(fmt::format("timeline {} cannot", row.timeline)));
 }
 
+TEST_CASE("the latest timeline is the newest there is, whether or not it can be reached",
+          "[recovery_plan]")
+{
+    const RecoveryTarget target = follow(Follow::latest);
+
+    CHECK(choose_timeline(backup_named('a'), target, kForkedTree) == 4);
+    CHECK(choose_timeline(backup_named('e'), target, {}) == 3);
+    CHECK_THROWS_MATCHES(choose_timeline(backup_named('c'), target, kForkedTree),
+                         Error,
+                         HasCode(ErrorCode::db_mismatch));
+    REQUIRE(choose_backup(kBackups, target, kForkedTree) != nullptr);
+    CHECK(choose_backup(kBackups, target, kForkedTree)->label == "b");
+}
+
 TEST_CASE("the WAL of a recovery begins with the backup's first segment", "[recovery_plan]")
 {
     BackupSummary backup = make_backup("x", 1, 1000, Lsn{0x2000100});
