@@ -192,11 +192,7 @@ InfoBackupDetails read_details(const repository::Repository& repository,
         InfoTablespace tablespace{.destination = link.destination};
         tablespace.oid = static_cast<std::uint32_t>(
             std::strtoul(std::string(file_name(link.path)).c_str(), nullptr, 10));
-        const auto known = std::ranges::find(
-            manifest.tablespaces, tablespace.oid, &repository::ManifestTablespace::oid);
-        if (known != manifest.tablespaces.end()) {
-            tablespace.name = known->name;
-        }
+        tablespace.name = repository::tablespace_name(manifest, tablespace.oid);
         details.tablespaces.push_back(std::move(tablespace));
     }
     return details;

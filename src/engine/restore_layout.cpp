@@ -7,6 +7,7 @@
 #include "pgstrata/util/path.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 
 namespace pgstrata::engine {
@@ -91,20 +92,25 @@ std::unordered_set<std::uint32_t> choose_zeroed(const LayoutOptions& options,
     return zeroed;
 }
 
+// `oid` as tablespace_oid() gives it; one that is none names itself.
+std::string name_of_tablespace(const Manifest& manifest, const std::string& oid)
+{
+    std::uint32_t number = 0;
+    const char* end = oid.data() + oid.size();
+    const auto [stop, failure] = std::from_chars(oid.data(), end, number);
+    return failure == std::errc() && stop == end ? repository::tablespace_name(manifest, number)
+                                                 : oid;
+}
+
 std::string tablespace_destination(const LayoutOptions& options,
                                    const Manifest& manifest,
                                    const ManifestLink& link)
 {
     const std::string oid(tablespace_oid(link.path));
-    std::string name = oid;
-    for (const auto& tablespace : manifest.tablespaces) {
-        if (std::to_string(tablespace.oid) == oid) {
-            name = tablespace.name;
-        }
-    }
+    const std::string name = name_of_tablespace(manifest, oid);
     const auto by_name = find_mapped(options.tablespace_map, name);
     const auto by_oid = find_mapped(options.tablespace_map, oid);
-    if (by_name && by_oid && name != oid && *by_name != *by_oid) {
+    if (by_name && by_oid && *by_name != *by_oid) {
         raise(ErrorCode::tablespace_map,
               "tablespace '{}' is mapped by name and by oid to different paths",
               name);
@@ -155,11 +161,12 @@ void check_tablespace_map(const LayoutOptions& options, const Manifest& manifest
             std::ranges::any_of(manifest.tablespaces, [&, &wanted = key](const auto& tablespace) {
                 return tablespace.name == wanted || std::to_string(tablespace.oid) == wanted;
             });
-        // A backup of a stopped server has no names.
+        // A backup of a stopped server has no names of its own.
         const bool is_link =
-            !key.empty() &&
             std::ranges::any_of(manifest.links, [&, &wanted = key](const auto& link) {
-                return tablespace_oid(link.path) == wanted;
+                const std::string oid(tablespace_oid(link.path));
+                return !oid.empty() &&
+                       (oid == wanted || name_of_tablespace(manifest, oid) == wanted);
             });
         if (!is_known && !is_link) {
             raise(ErrorCode::tablespace_map, "unable to remap invalid tablespace '{}'", key);

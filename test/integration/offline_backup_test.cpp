@@ -16,6 +16,25 @@ TEST_CASE("an offline backup of a running server is refused", "[backup][offline]
     CHECK(site.labels().empty());
 }
 
+TEST_CASE("a tablespace whose name a stopped server does not tell is named by its oid",
+          "[backup][offline]")
+{
+    Site site;
+    auto& cluster = site.cluster();
+    std::filesystem::create_directory(site.path("fast"));
+    cluster.sql("CREATE TABLESPACE fast LOCATION '" + site.path("fast") + "'");
+    const auto oid = cluster.sql("SELECT oid FROM pg_tablespace WHERE spcname = 'fast'");
+    cluster.stop();
+    const auto label = site.backup({"--type=full", "--no-online"});
+
+    const auto shown = site.info({"--set=" + label}).at("backup").at(0).at("tablespace").at(0);
+    const auto restored = site.restore({"--tablespace-map-all=" + site.path("all")});
+
+    CHECK(shown.at("name") == "ts" + oid);
+    CHECK(std::filesystem::read_symlink(restored.path("pg_tblspc/" + oid)) ==
+          site.path("all/ts" + oid));
+}
+
 TEST_CASE("an offline backup comes back the same page by page and starts by itself",
           "[backup][offline]")
 {

@@ -110,6 +110,9 @@ struct Manifest {
 // made to fit. Throws Error(assertion) when something lies in a pack that is in neither.
 void settle_packs(Manifest& manifest, const std::vector<PackInfo>& own);
 
+// The name of a tablespace. A stopped server tells none: "ts16400" then, as pgBackRest has it.
+std::string tablespace_name(const Manifest& manifest, std::uint32_t oid);
+
 // Labels of the other backups whose packs the manifest lists, ascending.
 std::vector<std::string> references_of(const Manifest& manifest);
 
