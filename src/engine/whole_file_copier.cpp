@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/whole_file_copier.hpp"
 
+#include "pgstrata/log/log.hpp"
+#include "pgstrata/postgres/data_directory.hpp"
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/time.hpp"
+
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -10,16 +15,57 @@ namespace pgstrata::engine {
 
 using repository::ManifestFile;
 
+namespace {
+
+constexpr int kLooks = 3;
+constexpr unsigned kLookPause = 5; // milliseconds
+
+// A server that extends the file may be caught before the page is whole; a tail that was there
+// before gets overwritten then.
+bool keeps_size(int fd, std::uint64_t size)
+{
+    struct stat status {};
+    for (int look = 0; look < kLooks; ++look) {
+        if (look != 0) {
+            sleep_milliseconds(kLookPause);
+        }
+        if (::fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size) {
+            return false;
+        }
+    }
+    return true;
+}
+
+} // namespace
+
 void WholeFileCopier::copy(std::uint32_t index)
 {
     ManifestFile& file = state_.manifest.files[index];
     const auto descriptor = open_if_there(join_path(state_.options.data_directory, file.path));
     if (!descriptor) {
         set_vanished(state_, index);
-    } else if (file.size < kSmallFileSize) {
+        return;
+    }
+    if (file.size < kSmallFileSize) {
         copy_small(index, file, *descriptor);
     } else if (!may_be_as_before(index) || !is_stored(index, file, *descriptor)) {
         copy_stream(index, file, *descriptor);
+    }
+    check_tail(file, *descriptor);
+}
+
+// A relation file is stored whole because its size is that of no number of pages.
+void WholeFileCopier::check_tail(ManifestFile& file, const FileDescriptor& descriptor) const
+{
+    const CopyOptions& options = state_.options;
+    file.is_damaged = options.check_pages && file.size % options.page_size != 0 &&
+                      postgres::parse_relation_path(file.path).has_value() &&
+                      keeps_size(descriptor.get(), file.size);
+    if (file.is_damaged) {
+        log::warn("page misalignment in file {}: file size {} is not divisible by page size {}",
+                  join_path(options.data_directory, file.path),
+                  file.size,
+                  options.page_size);
     }
 }
 

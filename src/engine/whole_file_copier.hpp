@@ -31,6 +31,7 @@ private:
     void copy_stream(std::uint32_t index,
                      repository::ManifestFile& file,
                      const FileDescriptor& descriptor);
+    void check_tail(repository::ManifestFile& file, const FileDescriptor& descriptor) const;
 
     CopyState& state_;
     FramePacker& packer_;

@@ -2,6 +2,7 @@
 #include "support/site.hpp"
 
 #include <catch2/catch.hpp>
+#include <fmt/core.h>
 
 #include <signal.h>
 
@@ -153,6 +154,33 @@ TEST_CASE("a damaged page is reported and the backup succeeds", "[backup][bug-12
     const auto backup = site.info({"--set=" + site.labels().back()}).at("backup").at(0);
     CHECK(backup.at("error") == true);
     CHECK(backup.at("error-list").dump().find(file) != std::string::npos);
+}
+
+TEST_CASE("a relation file that ends within a page is reported and stored as it is",
+          "[backup][bug-12]")
+{
+    const std::string tail(GENERATE(as<std::size_t>(), 100, 512), 'x');
+    Site site;
+    site.cluster().sql("CREATE TABLE torn AS SELECT generate_series(1, 5000) AS a; CHECKPOINT");
+    const auto file = site.cluster().sql("SELECT pg_relation_filepath('torn')");
+    const auto path = site.cluster().path(file);
+    site.cluster().stop();
+    write_file(path, read_file(path) + tail);
+    const auto content = read_file(path);
+    site.cluster().start();
+
+    const auto result = site.run({"backup", "--type=full"});
+
+    CHECK(result.status == 0);
+    CHECK_THAT(result.text(),
+               Catch::Contains(fmt::format("page misalignment in file {}: file size {} is not "
+                                           "divisible by page size 8192",
+                                           path,
+                                           content.size())));
+    const auto backup = site.info({"--set=" + site.labels().back()}).at("backup").at(0);
+    CHECK(backup.at("error") == true);
+    CHECK(backup.at("error-list").at(0) == file);
+    CHECK(read_file(site.restore({}).path(file)) == content);
 }
 
 TEST_CASE("a sound cluster has no page errors under load", "[backup][bug-12]")

@@ -30,7 +30,9 @@ struct ManifestFile {
     std::uint16_t user = 0; // position in Manifest::names
     std::uint16_t group = 0;
     ContentKind content = ContentKind::empty;
-    bool is_damaged = false;   // page checksum errors were found; see bad_pages
+    // Page checksum errors were found, see bad_pages; or it ends within a page and has none of
+    // them.
+    bool is_damaged = false;
     codec::Digest128 digest{}; // XXH3-128; whole only
     std::vector<Extent> extents;
     std::vector<std::uint32_t> bad_pages; // block numbers within the file

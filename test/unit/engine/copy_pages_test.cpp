@@ -75,6 +75,46 @@ TEST_CASE("pages are not checked where that is off", "[engine][copy]")
     CHECK((copy.read("base/1/1259") == content));
 }
 
+TEST_CASE("a relation file that ends within a page is damage and kept as it is", "[engine][copy]")
+{
+    CheckedCopy copy;
+    const std::size_t pages = GENERATE(as<std::size_t>(), 5, kLargePages);
+    const std::string content = make_pages(0, pages) + "torn";
+    copy.data.write("base/1/1259", content);
+    copy.data.write("base/1/pg_filenode.map", content);
+    SECTION("where pages are checked")
+    {
+        copy.run();
+
+        CHECK(copy.file("base/1/1259").is_damaged);
+        CHECK_THAT(copy.warnings.text(),
+                   Catch::Contains("page misalignment") &&
+                       Catch::Contains(fmt::format("file size {} is not", content.size())));
+    }
+    SECTION("and passed over where they are not")
+    {
+        copy.options.check_pages = false;
+        copy.run();
+
+        CHECK_FALSE(copy.file("base/1/1259").is_damaged);
+    }
+    CHECK_FALSE(copy.file("base/1/pg_filenode.map").is_damaged);
+    CHECK((copy.read("base/1/1259") == content));
+}
+
+TEST_CASE("a relation file that was caught while it grew is no damage", "[engine][copy]")
+{
+    CheckedCopy copy;
+    const std::string grown = make_pages(0, 6);
+    copy.data.write("base/1/1259", grown.substr(0, grown.size() - 4000));
+    copy.plan();
+    copy.data.write("base/1/1259", grown);
+    copy.copy();
+
+    CHECK_FALSE(copy.file("base/1/1259").is_damaged);
+    CHECK(copy.warnings.text().find("misalignment") == std::string::npos);
+}
+
 TEST_CASE("pages of later segments are checked under their number in the relation",
           "[engine][copy][bug-13]")
 {
@@ -128,8 +168,8 @@ TEST_CASE("what is no relation has no pages to check", "[engine][copy][bug-5]")
 {
     CheckedCopy copy;
     copy.data.write("pg_xact/0000", std::string(kPageSize, 'x'));
-    copy.data.write("base/1/1259", std::string(kPageSize + 1, 'x'));
+    copy.data.write("base/1/PG_VERSION", std::string(kPageSize + 1, 'x'));
     copy.run();
     CHECK_FALSE(copy.file("pg_xact/0000").is_damaged);
-    CHECK_FALSE(copy.file("base/1/1259").is_damaged);
+    CHECK_FALSE(copy.file("base/1/PG_VERSION").is_damaged);
 }
