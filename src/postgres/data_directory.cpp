@@ -288,6 +288,15 @@ std::optional<std::uint32_t> database_of_path(std::string_view path) noexcept
     return directory->database;
 }
 
+const std::string* find_exclude(std::string_view path, FileType type, const ScanRules& rules)
+{
+    const EntryClass by_server = classify_by_server(path, type, rules);
+    const auto found = std::ranges::find_if(rules.exclude, [&](const std::string& exclude) {
+        return classify_by_exclude(path, exclude, type) > by_server;
+    });
+    return found == rules.exclude.end() ? nullptr : &*found;
+}
+
 EntryClass classify_entry(std::string_view path, FileType type, const ScanRules& rules)
 {
     if (type == FileType::special) {

@@ -151,6 +151,7 @@ private:
     read_link(int parent, const char* name, const std::string& path) const;
     std::optional<Target> resolve(std::string destination, const std::string& path) const;
     void check_target(const Target& target, const std::string& path) const;
+    void report_exclude(const std::string& path, FileType type) const;
     void report_dangling(const std::string& destination, const std::string& path) const;
     bool is_tablespace_here(const std::vector<std::string>& names, const std::string& path) const;
 
@@ -242,6 +243,7 @@ void Scanner::visit_entry(int parent, const std::string& name, const std::string
         return;
     }
     const EntryClass decision = classify_entry(path, type, rules_);
+    report_exclude(path, type);
     if (decision == EntryClass::skip) {
         return;
     }
@@ -367,6 +369,17 @@ void Scanner::check_target(const Target& target, const std::string& path) const
     const Identity identity(target.info.st_dev, target.info.st_ino);
     if (std::find(open_.begin(), open_.end(), identity) != open_.end()) {
         fail("leads to a directory it is in");
+    }
+}
+
+// Nothing below what is left out is visited, so each is told of once.
+void Scanner::report_exclude(const std::string& path, FileType type) const
+{
+    if (const std::string* const exclude = find_exclude(path, type, rules_)) {
+        log::info("exclude {}'{}' from backup using '{}' exclusion",
+                  exclude->ends_with('/') ? "contents of " : "",
+                  join_path(root_, path),
+                  *exclude);
     }
 }
 

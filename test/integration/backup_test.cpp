@@ -204,10 +204,19 @@ TEST_CASE("excluded paths are left out and everything like them stays", "[backup
         fs::create_directory(site.cluster().path(directory));
         write_file(site.cluster().path(std::string(directory) + "/file"), "x");
     }
-    site.backup({"--type=full", "--exclude=junk/", "--exclude=kept/file"});
+    const auto result = site.must({"backup",
+                                   "--type=full",
+                                   "--log-level-console=info",
+                                   "--exclude=junk/",
+                                   "--exclude=kept/file"});
 
     auto restored = site.restore({});
 
+    CHECK_THAT(result.text(),
+               Catch::Contains("INFO: exclude contents of '" + site.cluster().path("junk") +
+                               "' from backup using 'junk/' exclusion") &&
+                   Catch::Contains("INFO: exclude '" + site.cluster().path("kept/file") +
+                                   "' from backup using 'kept/file' exclusion"));
     CHECK(fs::is_directory(restored.path("junk")));
     CHECK(fs::is_empty(restored.path("junk")));
     CHECK(fs::exists(restored.path("junk2/file")));

@@ -56,6 +56,10 @@ enum class FileType : std::uint8_t { file, directory, link, special };
 // Unlogged relations need the directory's listing and are left to scan_data_directory().
 EntryClass classify_entry(std::string_view path, FileType type, const ScanRules& rules);
 
+// Which of the user's excludes keeps the entry out, or what is in it; nullptr when none does, or
+// when it is left out anyway.
+const std::string* find_exclude(std::string_view path, FileType type, const ScanRules& rules);
+
 struct DataEntry {
     std::string path; // relative to the data directory; through pg_tblspc/<oid> for tablespaces
     FileType type = FileType::file; // never special
@@ -84,7 +88,8 @@ struct DataEntry {
 // pg_tblspc holds links named by an oid, and in-place tablespaces: plain directories named by an
 // oid, visited as part of the tree. In both only PG_<major>_<catalog> is visited.
 //
-// Entries that vanish meanwhile are left out. Special files are left out with a WARN. Throws
+// An INFO names each entry at which an exclude of the user's counts. Entries that vanish meanwhile
+// are left out. Special files are left out with a WARN. Throws
 // Error(link_expected) for anything else in pg_tblspc; Error(link_destination) for a link into the
 // data directory, to a directory the link is in, to a link, or from pg_tblspc to nowhere;
 // Error(path_missing) when there is no data directory; Error(path_open) for a directory and
