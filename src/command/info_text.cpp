@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "command/info_health.hpp"
 
+#include "pgstrata/util/printable.hpp"
 #include "pgstrata/util/size.hpp"
 #include "pgstrata/util/time.hpp"
 
@@ -273,7 +274,7 @@ std::string details_text(const InfoBackupDetails& details)
 {
     std::vector<std::string> databases;
     for (const repository::ManifestDatabase& database : details.databases) {
-        databases.push_back(fmt::format("{} ({})", database.name, database.oid));
+        databases.push_back(fmt::format("{} ({})", make_one_line(database.name), database.oid));
     }
     std::string text = fmt::format(
         "{}database list: {}\n", kDetailIndent, databases.empty() ? "none" : join(databases));
@@ -281,7 +282,8 @@ std::string details_text(const InfoBackupDetails& details)
         text += fmt::format("{}symlinks:\n", kDetailIndent);
     }
     for (const repository::ManifestLink& link : details.links) {
-        text += fmt::format("{}{} => {}\n", kItemIndent, link.path, link.destination);
+        text += fmt::format(
+            "{}{} => {}\n", kItemIndent, make_one_line(link.path), make_one_line(link.destination));
     }
     if (!details.tablespaces.empty()) {
         text += fmt::format("{}tablespaces:\n", kDetailIndent);
@@ -289,9 +291,9 @@ std::string details_text(const InfoBackupDetails& details)
     for (const InfoTablespace& tablespace : details.tablespaces) {
         text += fmt::format("{}{} ({}) => {}\n",
                             kItemIndent,
-                            tablespace.name,
+                            make_one_line(tablespace.name),
                             tablespace.oid,
-                            tablespace.destination);
+                            make_one_line(tablespace.destination));
     }
     return text;
 }
@@ -302,8 +304,9 @@ std::string errors_text(const InfoBackup& backup)
     if (damaged.empty()) {
         return {};
     }
-    return backup.details ? fmt::format("{}error list: {}\n", kDetailIndent, join(damaged))
-                          : fmt::format("{}error(s) detected during backup\n", kDetailIndent);
+    return backup.details
+               ? fmt::format("{}error list: {}\n", kDetailIndent, make_one_line(join(damaged)))
+               : fmt::format("{}error(s) detected during backup\n", kDetailIndent);
 }
 
 std::string annotations_text(const InfoBackup& backup)
@@ -313,7 +316,7 @@ std::string annotations_text(const InfoBackup& backup)
     }
     std::string text = fmt::format("{}annotation(s)\n", kDetailIndent);
     for (const auto& [key, value] : backup.summary.annotations) {
-        text += fmt::format("{}{}: {}\n", kItemIndent, key, value);
+        text += fmt::format("{}{}: {}\n", kItemIndent, make_one_line(key), make_one_line(value));
     }
     return text;
 }

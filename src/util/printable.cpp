@@ -99,4 +99,17 @@ std::string make_printable(std::string_view text)
     return shown;
 }
 
+std::string make_one_line(std::string_view text)
+{
+    std::string line;
+    for (const char symbol : make_printable(text)) {
+        if (symbol == '\n' || symbol == '\t') {
+            line += fmt::format("\\x{:02X}", static_cast<unsigned>(symbol));
+        } else {
+            line += symbol;
+        }
+    }
+    return line;
+}
+
 } // namespace pgstrata

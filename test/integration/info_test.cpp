@@ -164,6 +164,17 @@ TEST_CASE("info's text has the layout that people and scripts know", "[info]")
     CHECK(std::regex_match(text, layout));
 }
 
+TEST_CASE("an annotation stays on its line of info's text", "[info]")
+{
+    Site site;
+    const auto label = site.backup();
+    site.must({"annotate", "--set=" + label, "--annotation=note=a\nstatus: ok\tb"});
+
+    const auto text = site.must({"info", "--set=" + label}).out;
+
+    CHECK_THAT(text, Catch::Contains("                note: a\\x0Astatus: ok\\x09b\n"));
+}
+
 TEST_CASE("info of a set that does not exist has a status of its own", "[info]")
 {
     Site site;

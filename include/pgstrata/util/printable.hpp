@@ -11,5 +11,7 @@ namespace pgstrata {
 bool is_printable(std::string_view text) noexcept;
 // The text with every other byte as "\x1B".
 std::string make_printable(std::string_view text);
+// The same for what is to stay on its line: ends of lines and tabs are shown as bytes too.
+std::string make_one_line(std::string_view text);
 
 } // namespace pgstrata

@@ -35,3 +35,9 @@ TEST_CASE("what a terminal could take for a command is shown as bytes", "[printa
     CHECK(make_printable(text) == shown);
     CHECK(is_printable(text) == (text == shown));
 }
+
+TEST_CASE("what is to stay on its line has no ends of lines and tabs", "[printable]")
+{
+    CHECK(make_one_line("two\nlines,\ta tab, \x1b and gr\xc3\xbcn") ==
+          "two\\x0Alines,\\x09a tab, \\x1B and gr\xc3\xbcn");
+}
