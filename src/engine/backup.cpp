@@ -60,6 +60,7 @@ public:
             claim_label();
         });
         check_prior();
+        inherit_page_checks();
         start();
         copy(report);
         stop();
@@ -187,6 +188,22 @@ private:
                                     prior),
                         "take the backup again");
         }
+    }
+
+    // What is not read again was checked, or not, when the prior backup was made, and a backup says
+    // one thing of all its pages. A cluster that lost its checksums has none to check.
+    void inherit_page_checks()
+    {
+        if (!prior_ || control_.data_checksum_version != 1 ||
+            prior_->head().header.has_page_checks == check_pages_) {
+            return;
+        }
+        log::warn("{} backup cannot alter 'checksum-page' option to '{}', reset to '{}' from {}",
+                  repository::to_string(header().type),
+                  check_pages_,
+                  !check_pages_,
+                  header().prior);
+        check_pages_ = !check_pages_;
     }
 
     void start()

@@ -232,6 +232,35 @@ TEST_CASE("a damaged page stays known while the chain refers to it", "[increment
     CHECK(chain.differences_from_full() == Strings{});
 }
 
+TEST_CASE("page checksums are checked as in the backup before, and a warning says so",
+          "[incremental]")
+{
+    struct Row {
+        std::string of_full;
+        std::string of_incr;
+        bool is_damage_seen;
+    };
+    const auto row = GENERATE(values<Row>({{"--no-checksum-page", "--checksum-page", false},
+                                           {"--checksum-page", "--no-checksum-page", true}}));
+    CAPTURE(row.of_full);
+    Site site;
+    auto& cluster = site.cluster();
+    cluster.sql("CREATE TABLE t AS SELECT generate_series(1, 5000) AS a; CHECKPOINT");
+    const auto file = cluster.path(cluster.sql("SELECT pg_relation_filepath('t')"));
+    const auto full = site.backup({"--type=full", row.of_full});
+    cluster.stop();
+    flip_byte(file, 2 * 8192 + 4000);
+    cluster.start();
+
+    const auto result = site.run({"backup", "--type=incr", row.of_incr});
+
+    CHECK(result.status == 0);
+    CHECK_THAT(result.text(),
+               Catch::Contains("incr backup cannot alter 'checksum-page' option to") &&
+                   Catch::Contains("from " + full));
+    CHECK(site.info().at("backup").back().at("error") == row.is_damage_seen);
+}
+
 TEST_CASE("a delta restore brings an older restore up to an incremental backup",
           "[incremental][delta][restore]")
 {
