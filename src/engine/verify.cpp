@@ -148,7 +148,7 @@ private:
                         fmt::format("stanza '{}' is not in the repository", options_.stanza),
                         "has stanza-create been run?");
         }
-        if (is_set() && backups_.empty()) {
+        if (is_set() && (backups_.empty() || backups_.front().is_dead)) {
             throw Error(ErrorCode::backup_set_invalid,
                         fmt::format("there is no backup '{}' to verify", options_.label),
                         "'pgstrata info' lists the backups");

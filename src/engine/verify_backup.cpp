@@ -169,6 +169,25 @@ void add_fault(InspectedBackup& backup, FaultKind kind, std::string path, std::s
 
 namespace {
 
+// One that died counts as in progress too, since the next backup may go on with it.
+std::optional<InspectedBackup> inspect_incomplete(const repository::Repository& repository,
+                                                  const std::string& stanza,
+                                                  InspectedBackup backup)
+{
+    const std::string& label = backup.result.label;
+    if (is_expired(repository, stanza, label)) {
+        log::info("backup {} is expired and partly removed: the next expire removes the rest",
+                  label);
+        return std::nullopt;
+    }
+    log::info("backup {} is incomplete: it died, and a later one goes on with it or removes it",
+              label);
+    backup.result.state = BackupState::in_progress;
+    backup.result.is_restorable = false;
+    backup.is_dead = true;
+    return backup;
+}
+
 std::optional<InspectedBackup> inspect_documents(const repository::Repository& repository,
                                                  const std::string& stanza,
                                                  const std::string& label)
@@ -185,12 +204,7 @@ std::optional<InspectedBackup> inspect_documents(const repository::Repository& r
         // It may have become complete since.
         if (!repository.storage().info(path)) {
             if (!has_lost_summary(repository, stanza, label)) {
-                log::info("backup {} is {}",
-                          label,
-                          is_expired(repository, stanza, label)
-                              ? "expired and partly removed: the next expire removes the rest"
-                              : "incomplete: it died, and a later one removes it");
-                return std::nullopt;
+                return inspect_incomplete(repository, stanza, std::move(backup));
             }
             add_fault(backup,
                       FaultKind::missing,

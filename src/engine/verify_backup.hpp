@@ -18,13 +18,15 @@ struct InspectedBackup {
     std::optional<repository::BackupSummary> summary;
     bool has_manifest = false;  // whose beginning can be read
     bool is_unreadable = false; // not even what it has can be listed
+    bool is_dead = false;       // not complete, and nobody works on it
     std::vector<repository::PackInfo> packs;
 };
 
 // The backup is not valid and cannot be restored because of it.
 void add_fault(InspectedBackup& backup, FaultKind kind, std::string path, std::string problem);
 
-// nullopt for what a backup that died has left behind, which a later one collects.
+// A backup that died is in progress as long as the next one may go on with it. nullopt for one that
+// is expired and partly removed.
 std::optional<InspectedBackup> inspect_backup(const repository::Repository& repository,
                                               const std::string& stanza,
                                               const std::string& label);

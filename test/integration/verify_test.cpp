@@ -80,6 +80,25 @@ TEST_CASE("verify is silent about a sound repository", "[verify][s3]")
     CHECK(site.run({"verify", "--set=20200101-000000F"}).status == 75);
 }
 
+TEST_CASE("verify shows a backup that is not complete only when it shows everything", "[verify]")
+{
+    Site site;
+    site.backup();
+    const std::string unfinished = "20990101-000000F";
+    const auto place = site.repository() + "/backup/main/" + unfinished + "/pack";
+    fs::create_directories(place);
+    write_file(place + "/000000", "half");
+
+    const auto brief = site.run({"verify", "--output=text"});
+    const auto verbose = site.run({"verify", "--output=text", "--verbose"});
+
+    CHECK(brief.status == 0);
+    CHECK(brief.out.empty());
+    CHECK(verbose.status == 0);
+    CHECK_THAT(verbose.out, Contains("backup: " + unfinished + ", status: in-progress"));
+    CHECK_THAT(verbose.out, Contains("backups that cannot be restored: none"));
+}
+
 TEST_CASE("what verify finds damaged the next backup stores anew", "[verify][s3][bug-58]")
 {
     const Place place = GENERATE(from_range(places()));

@@ -240,12 +240,16 @@ TEST_CASE("a backup in progress is none of the findings", "[engine][verify]")
 TEST_CASE("what a backup that died left behind is not a finding", "[engine][verify]")
 {
     VerifyRun run;
-    run.first.replace("backup/demo/20990101-000000F/pack/000000", as_bytes("half"));
+    const std::string label = "20990101-000000F";
+    run.first.replace("backup/demo/" + label + "/pack/000000", as_bytes("half"));
 
     const auto report = run.verify();
 
     CHECK(report.findings() == 0);
-    CHECK(report.backups.size() == 2);
+    CHECK(report.backups.size() == 3);
+    CHECK(backup_of(report, label).state == engine::BackupState::in_progress);
+    run.options.label = label;
+    CHECK_THROWS_MATCHES(run.verify(), Error, HasCode(ErrorCode::backup_set_invalid));
 }
 
 TEST_CASE("a stanza or backup that is not there is an error", "[engine][verify]")
