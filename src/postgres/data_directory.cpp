@@ -290,6 +290,9 @@ std::optional<std::uint32_t> database_of_path(std::string_view path) noexcept
 
 const std::string* find_exclude(std::string_view path, FileType type, const ScanRules& rules)
 {
+    if (rules.exclude.empty()) {
+        return nullptr;
+    }
     const EntryClass by_server = classify_by_server(path, type, rules);
     const auto found = std::ranges::find_if(rules.exclude, [&](const std::string& exclude) {
         return classify_by_exclude(path, exclude, type) > by_server;
