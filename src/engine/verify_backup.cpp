@@ -335,6 +335,7 @@ repository::ErrorJudge is_fault_in(const repository::Repository& repository)
 std::vector<VerifyFault> faults_of(const std::vector<repository::TwinFault>& found)
 {
     std::vector<VerifyFault> faults;
+    faults.reserve(found.size());
     for (const repository::TwinFault& fault : found) {
         faults.push_back({kind_of(fault.error.code()), fault.object, problem_of(fault.error)});
     }
