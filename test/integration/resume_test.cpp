@@ -51,7 +51,7 @@ public:
                 "--repo=1",
                 "--type=" + type,
                 "--compress-type=zst",
-                "--compress-level=13",
+                "--compress-level=16",
                 "--process-max=1",
                 "--repo1-pack-size=1MiB",
                 "--log-level-console=info"};
