@@ -70,16 +70,18 @@ std::string BackupFlaws::look_at_packs(const std::vector<PackInfo>& packs)
 
 const std::map<std::uint32_t, std::uint64_t>& BackupFlaws::sizes_of_packs(const std::string& label)
 {
-    const auto [place, is_new] = sizes_.try_emplace(label);
-    if (is_new) {
-        repository_.storage().list(
-            repository::pack_path(stanza_, label), [&](const storage::EntryInfo& entry) {
-                if (const auto number = repository::parse_pack_number(entry.name)) {
-                    place->second.emplace(*number, entry.size);
-                }
-            });
+    const auto known = sizes_.find(label);
+    if (known != sizes_.end()) {
+        return known->second;
     }
-    return place->second;
+    std::map<std::uint32_t, std::uint64_t> sizes;
+    repository_.storage().list(
+        repository::pack_path(stanza_, label), [&](const storage::EntryInfo& entry) {
+            if (const auto number = repository::parse_pack_number(entry.name)) {
+                sizes.emplace(*number, entry.size);
+            }
+        });
+    return sizes_.emplace(label, std::move(sizes)).first->second;
 }
 
 } // namespace pgstrata::engine
