@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "unit/repository/fixture.hpp"
+#include "unit/repository/manifest_sample.hpp"
 #include "unit/repository/wal_segments.hpp"
 
 #include "pgstrata/repository/catalog.hpp"
@@ -71,6 +72,17 @@ void write_noted_segment(const Repository& repository, const std::string& name)
     storage::write_file(repository.storage(), path, bytes);
 }
 
+// Of a backup of nothing: enough to be restored.
+void write_empty_manifest(const Repository& repository, const BackupSummary& summary)
+{
+    Manifest manifest;
+    manifest.header = sample_header();
+    manifest.header.label = summary.label;
+    manifest.header.type = summary.type;
+    manifest.header.prior = summary.prior;
+    write_manifest(repository, kStanzaName, manifest);
+}
+
 } // namespace
 
 TEST_CASE("of many backups the catalog has each in its place", "[repository][catalog][bug-47]")
@@ -120,7 +132,9 @@ TEST_CASE("a repository to measure with is made", "[.measure]")
     const auto repository = Repository::open_or_create(*storage, {});
     write_cluster(*repository, kStanzaName, {kArchiveId, 7, 1300, 202209061, 8192, kSegmentSize});
     for (unsigned i = 0; i < 500; ++i) {
-        write_summary(*repository, kStanzaName, hourly_backup(i));
+        const BackupSummary summary = hourly_backup(i);
+        write_empty_manifest(*repository, summary);
+        write_summary(*repository, kStanzaName, summary);
     }
     write_noted_segment(*repository, wal_name(100000));
 }
