@@ -67,8 +67,7 @@ int run_repo_get(const config::Config& config)
     }
     const auto source = storage->open(path);
     // A copy is sealed as what it is of.
-    const std::string origin =
-        repository::is_copy_path(path) ? path.substr(repository::copy_path("").size()) : path;
+    const std::string origin(repository::origin_path(path));
     const auto kind = object_kind(origin);
     const bool is_sealed = kind && config.text("repo-cipher-type", index) != "none";
     if (!is_sealed || config.flag("raw")) {

@@ -125,6 +125,12 @@ std::string copy_path(std::string_view path)
     return fmt::format("{}/{}", kCopyDirectory, path);
 }
 
+std::string_view origin_path(std::string_view path) noexcept
+{
+    return is_copy_path(path) ? path.substr(std::min(path.size(), kCopyDirectory.size() + 1))
+                              : path;
+}
+
 bool is_copy_path(std::string_view path) noexcept
 {
     return path.substr(0, path.find('/')) == kCopyDirectory;

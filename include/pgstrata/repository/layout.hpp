@@ -53,6 +53,8 @@ std::string key_path(std::string_view key_id);
 // Where the copy of a document is that is kept twice; of a directory, those of the documents in it.
 std::string copy_path(std::string_view path);
 bool is_copy_path(std::string_view path) noexcept;
+// What a copy is of; of any other path the path itself.
+std::string_view origin_path(std::string_view path) noexcept;
 
 std::string archive_path(std::string_view stanza);
 std::string archive_path(std::string_view stanza, ArchiveId id);
