@@ -4,10 +4,10 @@
 #include "engine/backup_flaws.hpp"
 #include "engine/expire_backups.hpp"
 #include "engine/expire_wal.hpp"
+#include "engine/needed_backups.hpp"
 
 #include "pgstrata/log/log.hpp"
 
-#include <algorithm>
 #include <set>
 
 namespace pgstrata::engine {
@@ -116,11 +116,6 @@ std::uint64_t expire_wal(const ExpireOptions& options,
     return removed;
 }
 
-bool holds(const std::vector<std::string>& labels, const std::string& label)
-{
-    return std::ranges::find(labels, label) != labels.end();
-}
-
 // What a backup that goes is given up for must be there. Gives whether one of those that stay
 // turned out not to be, which the catalog then says.
 bool note_flaws(const ExpireOptions& options,
@@ -130,7 +125,7 @@ bool note_flaws(const ExpireOptions& options,
 {
     const std::size_t known = catalog.flawed.size();
     for (const repository::BackupSummary& backup : catalog.backups) {
-        if (holds(plan.removals, backup.label) || holds(catalog.flawed, backup.label)) {
+        if (contains(plan.removals, backup.label) || contains(catalog.flawed, backup.label)) {
             continue;
         }
         if (const std::string& flaw = flaws.find(backup); !flaw.empty()) {

@@ -30,11 +30,6 @@ using repository::RetentionPlan;
 constexpr std::size_t kWorkers = 4;
 constexpr std::size_t kSummaryLimit = std::size_t{64} << 20U;
 
-bool contains(const std::vector<std::string>& labels, const std::string& label)
-{
-    return std::ranges::find(labels, label) != labels.end();
-}
-
 // Nothing lists the backup any more. False when somebody else is at it, or something may build on
 // it again.
 bool remove_without_summary(const ExpireOptions& options,

@@ -11,6 +11,11 @@
 
 namespace pgstrata::engine {
 
+bool contains(const std::vector<std::string>& labels, const std::string& label)
+{
+    return std::ranges::find(labels, label) != labels.end();
+}
+
 bool shares_full(const std::string& first, const std::string& second)
 {
     const auto parsed = repository::parse_backup_label(second);

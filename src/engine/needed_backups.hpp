@@ -8,6 +8,8 @@
 
 namespace pgstrata::engine {
 
+bool contains(const std::vector<std::string>& labels, const std::string& label);
+
 // Whether the first is of the same full as the second.
 bool shares_full(const std::string& first, const std::string& second);
 

@@ -88,7 +88,8 @@ private:
 
     bool is_flawed(const BackupSummary& backup) const
     {
-        return std::ranges::find(catalog_.flawed, backup.label) != catalog_.flawed.end();
+        const auto i = graph_.find(backup.label);
+        return i && graph_.is_flawed(*i);
     }
 
     // What a backup that cannot be read, or is in progress, may build on or be built on by.
