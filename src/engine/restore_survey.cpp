@@ -7,6 +7,7 @@
 
 #include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <sys/stat.h>
@@ -24,7 +25,6 @@ using repository::ManifestFile;
 
 constexpr std::size_t kShownRemovals = 10;
 constexpr std::uint64_t kBlockSize = 512; // of st_blocks, whatever the filesystem's is
-constexpr UnixNanoseconds kNanoseconds = 1'000'000'000;
 
 class Surveyor : NonCopyable {
 public:
@@ -115,9 +115,9 @@ private:
     std::uint64_t bytes_to_compare(const ManifestFile& file, const struct stat& status) const
     {
         const auto size = static_cast<std::uint64_t>(status.st_size);
-        const UnixNanoseconds mtime = status.st_mtim.tv_sec * kNanoseconds + status.st_mtim.tv_nsec;
-        const bool is_trusted = reuse_ == Reuse::times &&
-                                is_right_by_time(file, size, mtime, manifest_.header.copy_time);
+        const bool is_trusted =
+            reuse_ == Reuse::times &&
+            is_right_by_time(file, size, modified_at(status), manifest_.header.copy_time);
         if (is_trusted || layout_.is_zeroed(file.path)) {
             return 0;
         }

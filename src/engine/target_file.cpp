@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/target_file.hpp"
 
+#include "pgstrata/util/file_status.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,11 +26,6 @@ struct stat status_of(const FileDescriptor& file, const std::string& path)
         raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path));
     }
     return status;
-}
-
-UnixNanoseconds mtime_of(const struct stat& status)
-{
-    return status.st_mtim.tv_sec * UnixNanoseconds{1000000000} + status.st_mtim.tv_nsec;
 }
 
 bool is_aligned(ByteView bytes, std::uint64_t offset)
@@ -101,7 +98,7 @@ std::optional<TargetFile> TargetFile::open_existing(const std::string& path)
     TargetFile target(open_file(path, O_RDWR | O_NOFOLLOW), path);
     status = status_of(target.file_, path);
     target.size_ = static_cast<std::uint64_t>(status.st_size);
-    target.mtime_ = mtime_of(status);
+    target.mtime_ = modified_at(status);
     if (target.size_ >= kLargeFile) {
         target.reader_ = std::make_unique<GentleReader>(target.file_.get(), path);
     }
@@ -163,7 +160,7 @@ void TargetFile::finish(const FileAttributes& attributes)
     if (!has_mode && ::fchmod(file_.get(), attributes.mode) != 0) {
         raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", path_));
     }
-    if (attributes.mtime && *attributes.mtime != mtime_of(now)) {
+    if (attributes.mtime && *attributes.mtime != modified_at(now)) {
         const timespec time{*attributes.mtime / 1000000000, *attributes.mtime % 1000000000};
         const std::array<timespec, 2> times = {time, time};
         ::futimens(file_.get(), times.data()); // of no consequence when it fails

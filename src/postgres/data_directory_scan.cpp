@@ -5,6 +5,7 @@
 #include "pgstrata/util/directory.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/handle.hpp"
 #include "pgstrata/util/path.hpp"
 
@@ -16,7 +17,6 @@
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
-#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -52,17 +52,6 @@ FileType type_of(const struct stat& info) noexcept
         return FileType::directory;
     }
     return S_ISLNK(info.st_mode) ? FileType::link : FileType::special;
-}
-
-UnixNanoseconds modified_at(const struct stat& info) noexcept
-{
-    constexpr std::int64_t kNanoseconds = 1'000'000'000;
-    constexpr auto kLatest = std::numeric_limits<std::int64_t>::max();
-    const std::int64_t seconds = info.st_mtim.tv_sec;
-    if (seconds >= kLatest / kNanoseconds || seconds <= -(kLatest / kNanoseconds)) {
-        return seconds > 0 ? kLatest : -kLatest;
-    }
-    return seconds * kNanoseconds + info.st_mtim.tv_nsec;
 }
 
 DataEntry make_entry(const std::string& path, const struct stat& info)
