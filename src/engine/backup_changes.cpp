@@ -83,6 +83,7 @@ KnownChanges find_changes(const BackupOptions& options,
             known.blocks = std::move(changes.blocks);
             known.audit.start = now.start_lsn;
             known.audit.prior_start = prior.start_lsn;
+            known.audit.copy_time = now.copy_time;
             known.audit.hints_are_logged = are_hints_logged(prior, now, *session);
             return known;
         }

@@ -112,11 +112,12 @@ std::vector<PageRange> candidate_pages(const Candidates& candidates, PageRange r
     return ranges;
 }
 
-AuditedPage describe_page(ByteView page) noexcept
+AuditedPage describe_page(ByteView page, UnixNanoseconds file_mtime) noexcept
 {
     constexpr std::size_t kUpperOffset = 14;
     constexpr std::uint16_t kSpgistPageId = 0xFF82; // in the last two bytes
     AuditedPage described;
+    described.file_mtime = file_mtime;
     described.lsn = postgres::page_lsn(page);
     described.is_new = load<std::uint16_t>(page.data() + kUpperOffset) == 0;
     described.is_spgist =
@@ -126,7 +127,10 @@ AuditedPage describe_page(ByteView page) noexcept
 
 bool may_differ(const AuditedPage& page, const AuditRules& rules) noexcept
 {
-    if (page.lsn >= rules.start) {
+    // Zeros are what a truncation leaves: beyond the end, or within when the file has grown again.
+    const bool is_cut_off =
+        page.is_new && page.lsn.value == 0 && !is_safely_older(page.file_mtime, rules.copy_time);
+    if (page.lsn >= rules.start || is_cut_off) {
         return true;
     }
     const bool is_unlogged_hint = !rules.hints_are_logged && !page.is_new;

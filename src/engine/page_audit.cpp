@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/page_collector.hpp"
 
+#include "pgstrata/util/file_status.hpp"
+
 #include <algorithm>
 #include <random>
 
@@ -55,10 +57,12 @@ std::uint64_t PageAudit::audit(const PageFile& file,
 bool PageAudit::is_as_before(const PageFile& file, std::uint32_t page, std::uint64_t hash)
 {
     collector_.reader().read(file, page, page_.span());
+    const auto may_be_so = [&] {
+        const UnixNanoseconds mtime = file_status(file.fd, file.path).mtime;
+        return may_differ(describe_page(page_, mtime), options_.audit);
+    };
     // A page caught in the middle of a write is whole a moment later.
-    for (int attempt = 0;
-         collector_.hash(page_) != hash && !may_differ(describe_page(page_), options_.audit);
-         ++attempt) {
+    for (int attempt = 0; collector_.hash(page_) != hash && !may_be_so(); ++attempt) {
         if (attempt == PageReader::kRereads) {
             return false;
         }

@@ -63,19 +63,22 @@ struct AuditedPage {
     postgres::Lsn lsn;
     bool is_new = false;    // all zero, or pretends to be
     bool is_spgist = false; // whose metapage caches free pages without WAL
+    UnixNanoseconds file_mtime = 0;
 };
 
 struct AuditRules {
     postgres::Lsn start;           // of the backup that is made
     postgres::Lsn prior_start;     // of the one it builds on
     bool hints_are_logged = false; // all of them, since the prior backup, on the same server
+    UnixNanoseconds copy_time = 0; // of the backup that is made
 };
 
-AuditedPage describe_page(ByteView page) noexcept;
+AuditedPage describe_page(ByteView page, UnixNanoseconds file_mtime) noexcept;
 
 // Whether a page that differs from the prior backup, although nothing names it, may do so: changed
-// after the backup began, so that replay brings it; or in what the server does not log and can find
-// out again, such as hint bits where those are not logged.
+// after the backup began, so that replay brings it, or cut off, so that replay cuts it off again;
+// or in what the server does not log and can find out again, such as hint bits where those are not
+// logged.
 bool may_differ(const AuditedPage& page, const AuditRules& rules) noexcept;
 
 } // namespace pgstrata::engine

@@ -281,7 +281,34 @@ TEST_CASE("a page that WAL does not name may differ only where replay or nobody 
     rules.start.value = kStartLsn;
     rules.prior_start.value = kPriorStartLsn;
     rules.hints_are_logged = are_logged;
+    rules.copy_time = kCopyTime;
+    page.file_mtime = kLongAgo;
     CAPTURE(lsn, is_new, is_spgist, are_logged);
+    CHECK(may_differ(page, rules) == may);
+}
+
+TEST_CASE("a page of zeros may differ only in a file that was written to since the backup began",
+          "[engine][changes]")
+{
+    const auto [lsn, is_new, mtime, may] =
+        GENERATE(table<std::uint64_t, bool, UnixNanoseconds, bool>({
+            {0, true, kCopyTime + 1, true},
+            {0, true, kLongAgo, false},
+            // A tick of the clock that files get their times from.
+            {0, true, kCopyTime - kSecond / 1000, true},
+            {0, false, kCopyTime + 1, false},
+            {kPriorStartLsn + 1, true, kCopyTime + 1, false},
+        }));
+    AuditedPage page;
+    page.lsn.value = lsn;
+    page.is_new = is_new;
+    page.file_mtime = mtime;
+    AuditRules rules;
+    rules.start.value = kStartLsn;
+    rules.prior_start.value = kPriorStartLsn;
+    rules.hints_are_logged = true;
+    rules.copy_time = kCopyTime;
+    CAPTURE(lsn, is_new, mtime);
     CHECK(may_differ(page, rules) == may);
 }
 
@@ -290,14 +317,14 @@ TEST_CASE("a page tells its position, whether it is new and whether it is SP-GiS
 {
     Buffer page(8192);
     std::memset(page.data(), 0, page.size());
-    CHECK(describe_page(page).is_new);
-    CHECK(describe_page(page).lsn.value == 0);
+    CHECK(describe_page(page, kLongAgo).is_new);
+    CHECK(describe_page(page, kLongAgo).lsn.value == 0);
     store<std::uint32_t>(page.data(), 2);
     store<std::uint32_t>(page.data() + 4, 3);
     store<std::uint16_t>(page.data() + 14, 8000);
-    CHECK_FALSE(describe_page(page).is_new);
-    CHECK(describe_page(page).lsn.value == 0x200000003);
-    CHECK_FALSE(describe_page(page).is_spgist);
+    CHECK_FALSE(describe_page(page, kLongAgo).is_new);
+    CHECK(describe_page(page, kLongAgo).lsn.value == 0x200000003);
+    CHECK_FALSE(describe_page(page, kLongAgo).is_spgist);
     store<std::uint16_t>(page.data() + 8190, 0xFF82);
-    CHECK(describe_page(page).is_spgist);
+    CHECK(describe_page(page, kLongAgo).is_spgist);
 }

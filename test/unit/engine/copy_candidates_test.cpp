@@ -181,6 +181,38 @@ TEST_CASE("pages that the backup's own WAL brings are no lie", "[engine][delta][
     CHECK(result.read < kAudited / 100 * kPageSize);
 }
 
+TEST_CASE("pages that are cut off while the backup runs are no lie", "[engine][delta][audit]")
+{
+    TrackedChain chain;
+    chain.options.audit.copy_time = now_nanoseconds();
+    chain.fill(kAudited);
+    // Touched, so that it is read.
+    chain.put(0, tracked_page(0, '!'));
+    chain.name(kNoLimitBlock, {0});
+    chain.data.write(kTablePath, chain.content);
+    chain.plan();
+    chain.content.resize(kPageSize);
+    SECTION("by a truncation") {}
+    SECTION("by one after which the relation grew again")
+    {
+        chain.content.resize(kAudited * kPageSize, '\0');
+    }
+    chain.data.write(kTablePath, chain.content);
+
+    CHECK(chain.copy().stored == kPageSize);
+}
+
+TEST_CASE("zeros that were there before the backup began and no WAL names fail it",
+          "[engine][delta][audit]")
+{
+    TrackedChain chain;
+    chain.fill(kAudited);
+    chain.content.assign(kAudited * kPageSize, '\0');
+    chain.data.write(kTablePath, chain.content);
+    chain.options.audit.copy_time = now_nanoseconds() + 60'000'000'000;
+    CHECK_THROWS_MATCHES(chain.take(), Error, HasCode(ErrorCode::checksum));
+}
+
 TEST_CASE("hint bits may differ where they are not logged", "[engine][delta][audit]")
 {
     TrackedChain chain;
