@@ -2,6 +2,7 @@
 #include "engine/copy_state.hpp"
 
 #include "pgstrata/log/log.hpp"
+#include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/size.hpp"
 
 #include <fcntl.h>
@@ -47,6 +48,11 @@ void set_vanished(CopyState& state, std::uint32_t index)
 {
     state.is_vanished[index] = 1;
     set_empty(state.manifest.files[index]);
+}
+
+void set_time(repository::ManifestFile& file, const FileDescriptor& descriptor)
+{
+    file.mtime = file_status(descriptor.get(), file.path).mtime;
 }
 
 void report_copied(const CopyState& state, const repository::ManifestFile& file)

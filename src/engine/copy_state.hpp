@@ -72,6 +72,10 @@ std::optional<FileDescriptor> open_if_there(const std::string& path);
 void set_empty(repository::ManifestFile& file);
 void set_vanished(CopyState& state, std::uint32_t index);
 
+// When the file has been read. Of one that was written to since it was listed the bytes may be
+// newer than the listing's time, and must not pass for what another backup has of that time.
+void set_time(repository::ManifestFile& file, const FileDescriptor& descriptor);
+
 void report_copied(const CopyState& state, const repository::ManifestFile& file);
 
 } // namespace pgstrata::engine

@@ -153,6 +153,7 @@ void PageFileCopier::copy_small(std::uint32_t index)
             collector_.collect(pages, range, known, room.subspan(kept, size), kept, map, bad_pages);
     }
     set_bad_pages(file, std::move(bad_pages));
+    set_time(file, *descriptor);
     if (end_map(map, known)) {
         packer_.add_small_pages(index, kept, std::move(map));
     }
@@ -252,6 +253,7 @@ void PageFileCopier::finish_shared(std::uint32_t index, SharedFile& shared)
         set_vanished(state_, index);
     } else {
         set_bad_pages(file, std::move(shared.bad_pages));
+        set_time(file, shared.descriptor);
         PageMap map = begin_map(file);
         for (const PageMap& part : shared.parts) {
             map.numbers.insert(map.numbers.end(), part.numbers.begin(), part.numbers.end());

@@ -4,10 +4,9 @@
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/data_directory.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
-
-#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -22,14 +21,13 @@ constexpr unsigned kLookPause = 5; // milliseconds
 
 // A server that extends the file may be caught before the page is whole; a tail that was there
 // before gets overwritten then.
-bool keeps_size(int fd, std::uint64_t size)
+bool keeps_size(const FileDescriptor& descriptor, const std::string& path, std::uint64_t size)
 {
-    struct stat status {};
     for (int look = 0; look < kLooks; ++look) {
         if (look != 0) {
             sleep_milliseconds(kLookPause);
         }
-        if (::fstat(fd, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size) {
+        if (file_status(descriptor.get(), path).size != size) {
             return false;
         }
     }
@@ -46,12 +44,17 @@ void WholeFileCopier::copy(std::uint32_t index)
         set_vanished(state_, index);
         return;
     }
+    if (!postgres::parse_relation_path(file.path)) {
+        // Not the size of its listing: a file that the server replaces must not lose its end.
+        file.size = file_status(descriptor->get(), file.path).size;
+    }
     if (file.size < kSmallFileSize) {
         copy_small(index, file, *descriptor);
     } else if (!may_be_as_before(index) || !is_stored(index, file, *descriptor)) {
         copy_stream(index, file, *descriptor);
     }
     check_tail(file, *descriptor);
+    set_time(file, *descriptor);
 }
 
 // A relation file is stored whole because its size is that of no number of pages.
@@ -60,7 +63,7 @@ void WholeFileCopier::check_tail(ManifestFile& file, const FileDescriptor& descr
     const CopyOptions& options = state_.options;
     file.is_damaged = options.check_pages && file.size % options.page_size != 0 &&
                       postgres::parse_relation_path(file.path).has_value() &&
-                      keeps_size(descriptor.get(), file.size);
+                      keeps_size(descriptor, file.path, file.size);
     if (file.is_damaged) {
         log::warn("page misalignment in file {}: file size {} is not divisible by page size {}",
                   join_path(options.data_directory, file.path),

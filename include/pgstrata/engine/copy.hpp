@@ -36,9 +36,9 @@ struct CopyOptions {
 // Reads what the plan names and stores in packs what the prior backup, whose table of packs the
 // manifest has, does not: of relation files the pages that differ, other files whole. Completes the
 // manifest's file entries; their extents are for settle_packs(). Files that vanished are left with
-// content `empty` and are listed in the result; files that grew are read up to the planned size;
-// relation files that shrank are filled up with zero pages, since replay truncates them again;
-// other files that shrank keep what there was. Ends early with Error(terminated) when a signal
+// content `empty` and are listed in the result; relation files that grew are read up to the planned
+// size, and those that shrank are filled up with zero pages, since replay does the rest; other
+// files are taken as they are when they are opened. Ends early with Error(terminated) when a signal
 // arrived.
 struct CopyResult {
     std::vector<bool> vanished; // by position in the manifest

@@ -12,6 +12,10 @@
 #include "pgstrata/repository/page_map.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -89,6 +93,11 @@ public:
     void resize(const std::string& name, std::uint64_t size) const
     {
         std::filesystem::resize_file(directory_ / name, size);
+    }
+    void set_mtime(const std::string& name, UnixSeconds time) const
+    {
+        const std::array<timespec, 2> times = {timespec{time, 0}, timespec{time, 0}};
+        REQUIRE(::utimensat(AT_FDCWD, (directory_ / name).c_str(), times.data(), 0) == 0);
     }
     // What any cluster has: the version, pg_control, one relation.
     void write_cluster() const

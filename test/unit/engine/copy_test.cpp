@@ -195,14 +195,14 @@ TEST_CASE("another file that shrinks keeps what there was", "[engine][copy][bug-
     CHECK(run.read("pg_xact/0001") == "after");
 }
 
-TEST_CASE("a file that grows is read up to the size that was planned", "[engine][copy][bug-4]")
+TEST_CASE("a relation that grows is read up to the size that was planned", "[engine][copy][bug-4]")
 {
     CopyRun run;
     const std::vector<std::pair<std::string, std::string>> files = {
         {"base/1/16384", make_pages(0, 3)},
         {"base/1/16385", make_pages(0, kLargeFileSize / kPageSize)},
-        {"pg_xact/0000", make_text(100)},
-        {"pg_xact/0001", make_text(kLargeFileSize + 1)},
+        {"base/1/16386", make_pages(0, 3) + make_text(100)},
+        {"base/1/16387", make_pages(0, kLargeFileSize / kPageSize) + make_text(100)},
     };
     for (const auto& [path, content] : files) {
         run.data.write(path, content);
@@ -216,6 +216,48 @@ TEST_CASE("a file that grows is read up to the size that was planned", "[engine]
         CAPTURE(path);
         CHECK((run.read(path) == content));
     }
+}
+
+TEST_CASE("a file that another one replaces while the backup runs is copied to its end",
+          "[engine][copy][bug-4]")
+{
+    CopyRun run;
+    const std::size_t before = GENERATE(as<std::size_t>(), 100, kLargeFileSize + 1);
+    const std::size_t after = GENERATE(as<std::size_t>(), 200, kLargeFileSize - 1, 3U << 20U);
+    const std::string path = "postgresql.auto.conf";
+    run.data.write(path, make_text(before));
+    run.plan();
+    run.data.write(path + ".tmp", make_text(after));
+    std::filesystem::rename(run.data.path() + "/" + path + ".tmp", run.data.path() + "/" + path);
+    run.copy();
+    CAPTURE(before, after);
+    CHECK((run.read(path) == make_text(after)));
+    CHECK(run.file(path).size == after);
+}
+
+TEST_CASE("a file that is written to after it was listed has the time of that", "[engine][copy]")
+{
+    CopyRun run;
+    const std::vector<std::pair<std::string, std::string>> files = {
+        {"base/1/16384", make_pages(0, 3)},
+        {"base/1/16385", make_pages(0, kLargeFileSize / kPageSize)},
+        {"pg_xact/0000", make_text(100)},
+        {"pg_xact/0001", make_text(kLargeFileSize + 1)},
+    };
+    for (const auto& [path, content] : files) {
+        run.data.write(path, content);
+        run.data.set_mtime(path, 1'700'000'000);
+    }
+    run.plan();
+    run.data.set_mtime("base/1/16384", 1'700'000'001);
+    run.data.set_mtime("base/1/16385", 1'700'000'002);
+    run.data.set_mtime("pg_xact/0001", 1'700'000'003);
+    run.copy();
+    constexpr UnixNanoseconds kSecond = 1'000'000'000;
+    CHECK(run.file("base/1/16384").mtime == 1'700'000'001 * kSecond);
+    CHECK(run.file("base/1/16385").mtime == 1'700'000'002 * kSecond);
+    CHECK(run.file("pg_xact/0000").mtime == 1'700'000'000 * kSecond);
+    CHECK(run.file("pg_xact/0001").mtime == 1'700'000'003 * kSecond);
 }
 
 TEST_CASE("a file that cannot be read ends the copy", "[engine][copy][bug-45]")
