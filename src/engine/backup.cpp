@@ -343,6 +343,9 @@ private:
         copy.page_check.start = manifest_.header.start_lsn;
         copy.page_check.limit.value =
             is_online() ? manifest_.header.start_lsn.value + kLsnMargin : 0;
+        if (prior_ && prior_->head().header.is_online) {
+            copy.unjudged_from = prior_->head().header.start_lsn;
+        }
         copy.page_size = control_.page_size;
         copy.segment_pages = control_.segment_pages;
         copy.changes = changes_.blocks ? &*changes_.blocks : nullptr;

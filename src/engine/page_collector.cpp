@@ -66,7 +66,8 @@ std::uint32_t PageCollector::collect(const PageFile& file,
             room.subspan(std::size_t{number - range.begin} * page_size, page_size);
         std::uint64_t page_hash = hash(page);
         bool is_known = number < prior.size() && prior[number] == page_hash;
-        if (!is_known || !known.bad_pages.empty()) {
+        const bool was_judged = is_known && postgres::page_lsn(page) < options_.unjudged_from;
+        if (!was_judged || !known.bad_pages.empty()) {
             const PageVerdict verdict = reader_.check(file, number, page);
             const bool is_still_bad = !options_.check_pages && is_known &&
                                       std::ranges::binary_search(known.bad_pages, number);

@@ -31,8 +31,8 @@ private:
 struct KnownPages {
     repository::FilePages prior; // no pages where there is no prior backup of it
     StoredPages durable;
-    // In the prior backup, ascending. Where there are any, pages that did not change are checked
-    // too; where nothing is checked, they stay damaged until they change.
+    // In the prior backup, ascending. Where there are any, all pages that did not change are
+    // checked too; where nothing is checked, they stay damaged until they change.
     std::vector<std::uint32_t> bad_pages;
 };
 

@@ -8,6 +8,7 @@
 #include "pgstrata/repository/manifest.hpp"
 
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -19,6 +20,9 @@ struct CopyOptions {
     std::optional<int> compress_level; // nullopt: frames are stored raw
     bool check_pages = false;
     postgres::PageCheck page_check;
+    // The prior backup left pages from here on alone: replay of its WAL was to mend what is wrong
+    // with them.
+    postgres::Lsn unjudged_from{std::numeric_limits<std::uint64_t>::max()};
     std::uint32_t page_size = 8192;
     std::uint32_t segment_pages = 131072;
     // For the files of which only candidates are read; null where there are none.

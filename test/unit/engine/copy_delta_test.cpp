@@ -283,6 +283,28 @@ TEST_CASE("a damaged page stays damaged until it is healed", "[engine][delta][bu
     chain.check_all();
 }
 
+TEST_CASE("a damaged page that passed for one that changes is judged by the next backup",
+          "[engine][delta][bug-12]")
+{
+    const WarningLog warnings;
+    Chain chain;
+    chain.options.check_pages = true;
+    const std::size_t pages = GENERATE(as<std::size_t>(), kFewPages, kManyPages);
+    std::string content = make_pages(0, pages);
+    put_page(content, 3, make_page(3, 'A', {0x1800000}));
+    content[3 * kPageSize + 5000] ^= 1;
+    chain.data.write(kTablePath, content);
+    chain.take();
+    REQUIRE_FALSE(chain.file(kTablePath).is_damaged);
+
+    chain.options.unjudged_from = chain.options.page_check.start;
+    chain.options.page_check = {true, true, {0x1900000}, {0x2900000}};
+    chain.data.write(kTablePath, content);
+    CHECK(chain.take().stored == 0);
+    CHECK(chain.file(kTablePath).bad_pages == std::vector<std::uint32_t>{3});
+    chain.check_all();
+}
+
 TEST_CASE("many small files of a delta share frames", "[engine][delta][bug-10]")
 {
     Chain chain;
