@@ -74,8 +74,10 @@ private:
     void check_cluster()
     {
         cluster_ = current_cluster(repository_, options_.stanza);
-        control_ =
-            postgres::read_control_file(options_.data_directory, options_.pg_version_force).control;
+        postgres::ControlFileCopy copy =
+            postgres::read_control_file(options_.data_directory, options_.pg_version_force);
+        control_ = copy.control;
+        control_bytes_ = std::move(copy.bytes);
         check_identity(control_, cluster_, ErrorCode::backup_mismatch);
         if (!is_online()) {
             check_stopped();
@@ -114,6 +116,23 @@ private:
             "--no-online passed and postmaster.pid exists but --force was passed so backup will "
             "continue though "
             "it looks like PostgreSQL is running and the backup will probably not be consistent");
+    }
+
+    // A server that ran after the first look has changed pg_control, or is still there.
+    void check_still_stopped() const
+    {
+        if (options_.is_forced) {
+            return;
+        }
+        check_stopped();
+        const postgres::ControlFileCopy now =
+            postgres::read_control_file(options_.data_directory, options_.pg_version_force);
+        if (!std::ranges::equal(now.bytes.view(), control_bytes_.view())) {
+            throw Error(ErrorCode::pg_running,
+                        "PostgreSQL was started while a backup with --no-online ran",
+                        "stop PostgreSQL and take the backup again, or take one of the running "
+                        "server");
+        }
     }
 
     void choose_prior_backup()
@@ -226,6 +245,7 @@ private:
         if (is_online()) {
             start_online();
         } else {
+            check_still_stopped();
             head.copy_time = now_nanoseconds();
         }
     }
@@ -376,6 +396,7 @@ private:
     void stop()
     {
         if (!is_online()) {
+            check_still_stopped();
             header().stop_time = now_seconds();
             return;
         }
@@ -473,6 +494,7 @@ private:
     std::optional<BackupWal> wal_;
     repository::Cluster cluster_;
     postgres::ControlFile control_;
+    Buffer control_bytes_; // as they were at first
     bool check_pages_ = false;
     Manifest manifest_;
     std::unique_ptr<repository::ManifestReader> prior_; // null for a full

@@ -89,6 +89,21 @@ TEST_CASE("a running cluster is not backed up as a stopped one", "[engine][backu
     CHECK_NOTHROW(run.run());
 }
 
+TEST_CASE("a cluster that is started while it is backed up as a stopped one has no backup",
+          "[engine][backup]")
+{
+    test::BackupRun run;
+    const std::string path = GENERATE("postmaster.pid", "global/pg_control");
+    HookedStorage storage(*run.first.storage, [&](StorageCall call, std::string_view created) {
+        if (call == StorageCall::create && created.find("/pack/") != std::string_view::npos) {
+            run.data.write(path, as_text(make_control_bytes(kSystemIdentifier, 6)));
+        }
+    });
+    run.repository = repository::Repository::open(storage, {});
+    CHECK_THROWS_MATCHES(run.run(), Error, HasCode(ErrorCode::pg_running));
+    CHECK(repository::list_backups(*run.first.repository, kStanza).empty());
+}
+
 TEST_CASE("another cluster, no stanza, or a backup elsewhere is refused at once",
           "[engine][backup][bug-19][bug-46]")
 {

@@ -25,7 +25,9 @@ namespace pgstrata::test {
 inline constexpr std::uint64_t kSystemIdentifier = 7000000000000000001U;
 inline constexpr std::size_t kPageSize = 8192;
 
-inline Buffer make_control_bytes(std::uint64_t system_identifier = kSystemIdentifier)
+// `state` is 1 for one that was shut down, 6 in production.
+inline Buffer make_control_bytes(std::uint64_t system_identifier = kSystemIdentifier,
+                                 std::uint32_t state = 1)
 {
     Buffer bytes(postgres::kControlFileSize);
     std::memset(bytes.data(), 0, bytes.size());
@@ -35,7 +37,7 @@ inline Buffer make_control_bytes(std::uint64_t system_identifier = kSystemIdenti
     store(bytes.data(), system_identifier);
     u32(8, 1300);
     u32(12, 202209061);
-    u32(16, 1); // shut down
+    u32(16, state);
     store<std::uint64_t>(bytes.data() + 32, 0x300098);
     store<std::uint64_t>(bytes.data() + 40, 0x300060);
     u32(48, 1);
