@@ -263,6 +263,7 @@ private:
             options_.start_fast);
         header().start_lsn = started.lsn;
         header().timeline = started.timeline;
+        check_timeline();
         const auto first =
             postgres::segment_of(started.timeline, started.lsn, cluster_.wal_segment_size);
         header().start_wal = postgres::to_string(first, cluster_.wal_segment_size);
@@ -272,6 +273,27 @@ private:
         remember_names(*session_, manifest_);
         if (options_.check_archive) {
             wal_->begin_probe(first);
+        }
+    }
+
+    // A standby may follow its primary to another timeline, and its backup would end there.
+    void check_timeline() const
+    {
+        if (server_->is_standby()) {
+            check_timeline(
+                postgres::read_control_file(options_.data_directory, options_.pg_version_force)
+                    .control.min_recovery_timeline);
+        }
+    }
+    void check_timeline(postgres::Timeline found) const
+    {
+        if (found != manifest_.header.timeline) {
+            throw Error(ErrorCode::db_mismatch,
+                        fmt::format("the backup began on timeline {} and the standby is on {}",
+                                    manifest_.header.timeline,
+                                    found),
+                        "take the backup again when the standby has had a restartpoint there: "
+                        "CHECKPOINT on its primary brings one");
         }
     }
 
@@ -404,6 +426,8 @@ private:
         log::info("execute non-exclusive backup stop and wait for all WAL segments to archive");
         server_->check();
         const postgres::BackupStop stopped = session_->stop_backup();
+        check_timeline(stopped.start_timeline);
+        check_timeline();
         header().stop_time = now_seconds();
         header().stop_lsn = stopped.lsn;
         header().backup_label = stopped.backup_label;

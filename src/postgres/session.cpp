@@ -49,6 +49,23 @@ bool is_true(const Value& value)
     return value == "t";
 }
 
+Timeline timeline_of(std::string_view wal_segment)
+{
+    return parse_number<Timeline>(wal_segment.substr(0, kTimelineDigits), "a WAL segment", 16);
+}
+
+Timeline start_timeline_of(std::string_view backup_label)
+{
+    constexpr std::string_view kField = "\nSTART TIMELINE: ";
+    const std::size_t at = backup_label.find(kField);
+    if (at == std::string_view::npos) {
+        raise(ErrorCode::db_query, "the server's backup label names no timeline");
+    }
+    backup_label.remove_prefix(at + kField.size());
+    return parse_number<Timeline>(backup_label.substr(0, backup_label.find('\n')),
+                                  "the timeline in the backup label");
+}
+
 class ServerSession final : public Session {
 public:
     explicit ServerSession(const SessionOptions& options);
@@ -116,6 +133,10 @@ std::uint64_t ServerSession::system_identifier()
 
 Timeline ServerSession::timeline()
 {
+    // Until the first checkpoint after a promotion pg_control names the timeline before it.
+    if (!is_in_recovery()) {
+        return timeline_of(segment_name(current_lsn()));
+    }
     return parse_number<Timeline>(
         query_.value("SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()"), "the timeline");
 }
@@ -194,8 +215,7 @@ BackupStart ServerSession::start_backup(const std::string& label, bool fast)
         start.timeline = timeline();
     } else {
         start.wal_segment = segment_name(start.lsn);
-        start.timeline = parse_number<Timeline>(
-            std::string_view(start.wal_segment).substr(0, kTimelineDigits), "a WAL segment", 16);
+        start.timeline = timeline_of(start.wal_segment);
     }
     return start;
 }
@@ -215,6 +235,7 @@ BackupStop ServerSession::stop_backup()
         raise(ErrorCode::db_query, "the server gave no backup label");
     }
     return {.lsn = lsn_of(row[0], "the stop LSN"),
+            .start_timeline = start_timeline_of(*row[1]),
             .backup_label = *row[1],
             .tablespace_map = row[2].value_or(""),
             .time = number_of<std::int64_t>(row[3], "the time")};

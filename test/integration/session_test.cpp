@@ -231,6 +231,26 @@ TEST_CASE("a role without rights is told what is missing", "[session]")
     }
 }
 
+TEST_CASE("right after a promotion the timeline is the one that is written", "[session][bug-16]")
+{
+    const auto major = GENERATE(from_range(test::test_majors()));
+    CAPTURE(major);
+    // The checkpoint after the promotion is to take long.
+    Cluster cluster(
+        {.major = major, .settings = {"wal_level = replica", "checkpoint_timeout = 1h"}});
+    cluster.start();
+    cluster.sql("CREATE TABLE t AS SELECT generate_series(1, 300000) AS i");
+    cluster.kill();
+    test::write_file(cluster.data_directory() + "/standby.signal", "");
+    cluster.start();
+    cluster.sql("SELECT pg_promote()");
+    cluster.wait_until_promoted();
+    const auto session = open_session(cluster);
+
+    CHECK(session->timeline() == 2);
+    CHECK(cluster.sql("SELECT timeline_id FROM pg_control_checkpoint()") == "1");
+}
+
 TEST_CASE("a standby can be backed up too", "[session]")
 {
     const auto major = GENERATE(from_range(test::test_majors()));
@@ -254,6 +274,7 @@ TEST_CASE("a standby can be backed up too", "[session]")
     CHECK(start.timeline == 1);
     CHECK(start.wal_segment.empty());
     const auto stop = session->stop_backup();
+    CHECK(stop.start_timeline == 1);
     CHECK_THAT(stop.backup_label, Catch::Contains("BACKUP FROM: standby"));
     CHECK_THROWS_MATCHES(session->switch_wal(), Error, HasCode(ErrorCode::db_query));
 }

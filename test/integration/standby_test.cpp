@@ -20,13 +20,25 @@ namespace fs = std::filesystem;
 // A chain on a primary with one standby that streams from it.
 class Replicated : public Chain {
 public:
-    explicit Replicated(SiteOptions options = {}) : Chain(std::move(options)), standby_(copy())
+    explicit Replicated(SiteOptions options = {})
+        : Chain(std::move(options)), standby_(add_standby("standby"))
     {
         standby_.start();
         cluster().sql("CREATE TABLE ledger AS SELECT i AS id, md5(i::text) AS text FROM "
                       "generate_series(1, 100000) AS i");
     }
 
+    // Not started.
+    Cluster add_standby(const std::string& name)
+    {
+        const auto target = site().new_path(name);
+        const auto result = cluster().run_client(
+            "pg_basebackup", {"-D", target, "-R", "-X", "stream", "-c", "fast", "-U", "postgres"});
+        if (result.status != 0) {
+            throw std::runtime_error("pg_basebackup: " + result.text());
+        }
+        return {cluster().major(), target, Cluster::Archiving::as_configured};
+    }
     Cluster& standby() { return standby_; }
     void catch_up()
     {
@@ -66,19 +78,31 @@ public:
     }
 
 private:
-    Cluster copy()
-    {
-        const auto target = site().new_path("standby");
-        const auto result = cluster().run_client(
-            "pg_basebackup", {"-D", target, "-R", "-X", "stream", "-c", "fast", "-U", "postgres"});
-        if (result.status != 0) {
-            throw std::runtime_error("pg_basebackup: " + result.text());
-        }
-        return {cluster().major(), target, Cluster::Archiving::as_configured};
-    }
-
     Cluster standby_;
 };
+
+// One that takes long.
+const Strings kSlowBackup = {"backup",
+                             "--repo=1",
+                             "--type=full",
+                             "--compress-type=zst",
+                             "--compress-level=13",
+                             "--process-max=1",
+                             "--repo1-pack-size=1MiB",
+                             "--log-level-console=info",
+                             "--backup-standby=prefer"};
+
+// Stops the process in the midst of copying.
+void stop_while_copying(Replicated& pair, BackgroundProcess& backup)
+{
+    wait_until("a finished pack", [&] {
+        if (!backup.is_running()) {
+            throw std::runtime_error("the backup ended too early: " + backup.wait().text());
+        }
+        return !pair.site().objects("/journal/").empty();
+    });
+    backup.signal(SIGSTOP);
+}
 
 } // namespace
 
@@ -150,23 +174,9 @@ TEST_CASE("a standby that is promoted while it is copied gives no backup",
     const auto before = pair.site().labels();
     const bool is_alone = GENERATE(true, false);
     CAPTURE(is_alone);
-    const Strings slowly = {"backup",
-                            "--repo=1",
-                            "--type=full",
-                            "--compress-type=zst",
-                            "--compress-level=13",
-                            "--process-max=1",
-                            "--repo1-pack-size=1MiB",
-                            "--log-level-console=info",
-                            "--backup-standby=prefer"};
-    auto backup = pair.site().start(is_alone ? pair.alone(slowly) : pair.beside_primary(slowly));
-    wait_until("a finished pack", [&] {
-        if (!backup.is_running()) {
-            throw std::runtime_error("the backup ended too early: " + backup.wait().text());
-        }
-        return !pair.site().objects("/journal/").empty();
-    });
-    backup.signal(SIGSTOP);
+    auto backup =
+        pair.site().start(is_alone ? pair.alone(kSlowBackup) : pair.beside_primary(kSlowBackup));
+    stop_while_copying(pair, backup);
     pair.standby().sql("SELECT pg_promote()");
     pair.standby().wait_until_promoted();
     backup.signal(SIGCONT);
@@ -176,5 +186,37 @@ TEST_CASE("a standby that is promoted while it is copied gives no backup",
     CAPTURE(result.text());
     CHECK(result.status == 58);
     CHECK_THAT(result.text(), Contains("the standby was promoted while it was backed up"));
+    CHECK(pair.site().labels() == before);
+}
+
+TEST_CASE("a standby that follows another timeline while it is copied gives no backup",
+          "[standby][backup][bug-16]")
+{
+    Replicated pair;
+    pair.take({"--type=full"});
+    const auto before = pair.site().labels();
+    // The standby that is copied streams from another one, which is promoted.
+    auto middle = pair.add_standby("middle");
+    middle.start();
+    pair.standby().sql("ALTER SYSTEM SET primary_conninfo = 'user=postgres host=" +
+                       middle.socket_directory() + " port=" + std::to_string(middle.port()) + "'");
+    pair.standby().sql("SELECT pg_reload_conf()");
+    auto backup = pair.site().start(pair.alone(kSlowBackup));
+    stop_while_copying(pair, backup);
+    middle.sql("SELECT pg_promote()");
+    middle.wait_until_promoted();
+    middle.sql("CHECKPOINT");
+    wait_until("the standby to follow", [&] {
+        pair.standby().sql("CHECKPOINT");
+        return pair.standby().sql("SELECT min_recovery_end_timeline FROM pg_control_recovery()") ==
+               "2";
+    });
+    backup.signal(SIGCONT);
+
+    const auto result = backup.wait();
+
+    CAPTURE(result.text());
+    CHECK(result.status == 58);
+    CHECK_THAT(result.text(), Contains("began on timeline 1 and the standby is on 2"));
     CHECK(pair.site().labels() == before);
 }

@@ -31,8 +31,9 @@ struct BackupStart {
 
 struct BackupStop {
     Lsn lsn;
-    std::string backup_label;   // byte exact
-    std::string tablespace_map; // byte exact, may be empty
+    Timeline start_timeline = 0; // by the label
+    std::string backup_label;    // byte exact
+    std::string tablespace_map;  // byte exact, may be empty
     std::int64_t time = 0;
 };
 
@@ -75,7 +76,7 @@ public:
     virtual std::string setting(std::string_view name) = 0; // current_setting; empty when unknown
     virtual bool is_in_recovery() = 0;
     virtual std::uint64_t system_identifier() = 0;
-    virtual Timeline timeline() = 0; // of the latest checkpoint
+    virtual Timeline timeline() = 0; // that it writes; of a standby's latest restartpoint
     virtual std::vector<DatabaseInfo> databases() = 0;
     virtual std::vector<TablespaceInfo> tablespaces() = 0; // those made by users
     virtual Lsn current_lsn() = 0; // up to where WAL is durable, or replayed on a standby

@@ -50,7 +50,7 @@ public:
         if (on_stop) {
             on_stop();
         }
-        return {stop, "START WAL LOCATION: 0/300028\n", "", 0};
+        return {stop, 1, "START WAL LOCATION: 0/300028\n", "", 0};
     }
     std::string switch_wal() override { return "000000010000000000000003"; }
     postgres::Lsn create_restore_point(const std::string&) override { return current; }
