@@ -318,8 +318,9 @@ bool WalReader::State::finish_record(ByteView bytes, Lsn record_end, const Visit
     }
     record.main_data = *main_data;
     previous = record.start;
-    end = record.end;
     is_switched = is_switch(record);
+    end =
+        is_switched ? Lsn{start_of(*last_segment, segment_size).value + segment_size} : record.end;
     visit(record);
     return true;
 }

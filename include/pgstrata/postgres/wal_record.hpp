@@ -45,7 +45,8 @@ public:
 
     // `bytes` is a whole segment. False once the end of WAL was found: later segments are not read.
     bool feed(WalSegment segment, ByteView bytes, const Visitor& visit);
-    // The end of the last valid record; zero before there is one.
+    // The end of the last valid record, which of a switch is that of its segment, as the server has
+    // it; zero before there is one.
     Lsn end() const noexcept;
 
 private:

@@ -171,6 +171,14 @@ TEST_CASE("after a switch the next record is in the next segment", "[postgres][w
     CHECK(next == Lsn{4 * 0x100000 + 40});
 }
 
+TEST_CASE("the WAL before a switch ends where its segment does", "[postgres][wal_record]")
+{
+    WalBuilder builder;
+    builder.append_text("one");
+    builder.append_switch();
+    CHECK(read(builder).end == Lsn{4 * 0x100000});
+}
+
 TEST_CASE("a record given up after a crash is dropped", "[postgres][wal_record][bug-23]")
 {
     WalBuilder builder;
