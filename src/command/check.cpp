@@ -6,7 +6,7 @@
 #include "pgstrata/command/repositories.hpp"
 #include "pgstrata/engine/wal_wait.hpp"
 #include "pgstrata/log/log.hpp"
-#include "pgstrata/repository/wal_archive.hpp"
+#include "pgstrata/repository/layout.hpp"
 
 #include <algorithm>
 
@@ -21,36 +21,34 @@ struct CheckedRepository {
 
 // Ends a segment of WAL with something in it and waits for it everywhere.
 void check_archiving(const config::Config& config,
-                     postgres::Session& primary,
+                     const FoundServer& primary,
                      const std::vector<CheckedRepository>& repositories)
 {
     const std::string& stanza = config.text("stanza");
-    primary.create_restore_point("pgstrata archive check");
-    const std::string name = primary.switch_wal();
+    primary.session->create_restore_point("pgstrata archive check");
+    const std::string name = primary.session->switch_wal();
     for (const auto& [opened, cluster] : repositories) {
         const auto segment = postgres::parse_wal_segment(name, cluster.wal_segment_size);
         if (!segment) {
             raise(ErrorCode::db_query, "the server named the WAL segment '{}'", name);
         }
         log::info("check repo{} archive for WAL (primary)", opened.index);
-        engine::wait_for_wal(*opened.repository,
-                             {stanza,
-                              cluster.id,
-                              cluster.wal_segment_size,
-                              static_cast<std::uint64_t>(config.number("archive-timeout")),
-                              opened.index,
-                              config.text("spool-path"),
-                              config.text("lock-path")},
-                             *segment,
-                             *segment,
-                             &primary);
-        const auto found = repository::find_wal(*opened.repository, stanza, cluster.id, name);
+        const engine::WalWait wait = {stanza,
+                                      cluster.id,
+                                      cluster.wal_segment_size,
+                                      static_cast<std::uint64_t>(config.number("archive-timeout")),
+                                      opened.index,
+                                      config.text("spool-path"),
+                                      config.text("lock-path")};
+        const auto archived = engine::wait_for_wal(
+            *opened.repository, wait, *segment, *segment, primary.session.get());
+        engine::check_own_wal(wait, config.text("pg-path", primary.index), archived);
         log::info("WAL segment {} successfully archived to '{}' on repo{}",
                   name,
                   fmt::format("{}/{}/{}",
                               opened.storage->location(),
                               repository::wal_directory(stanza, cluster.id, name),
-                              repository::to_string(found.at(0))),
+                              repository::to_string(archived)),
                   opened.index);
     }
 }
@@ -101,7 +99,7 @@ void check_stanza(const config::Config& config)
     }
     const auto repositories = check_repositories(config, control, role);
     if (primary != nullptr) {
-        check_archiving(config, *primary->session, repositories);
+        check_archiving(config, *primary, repositories);
     } else {
         log::info("switch wal not performed because this is a standby");
     }

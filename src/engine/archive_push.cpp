@@ -189,17 +189,8 @@ bool is_same_file(const PreparedFile& file, const std::string& path, const std::
     if (digest == file.digest) {
         return true;
     }
-    repository::WalDigest again(digest);
     const FileDescriptor descriptor = open_file(path, O_RDONLY);
-    Buffer stretch;
-    for (std::uint64_t offset = 0; offset < file.size; offset += stretch.size()) {
-        stretch.resize(std::min<std::uint64_t>(codec::kFrameRawLimit, file.size - offset));
-        if (pread_fully(descriptor.get(), stretch.span(), offset, path) != stretch.size()) {
-            raise(ErrorCode::file_read, "'{}' became shorter while it was read", path);
-        }
-        again.update(stretch);
-    }
-    return again.finish() == digest;
+    return repository::wal_digest(descriptor.get(), file.size, path, digest) == digest;
 }
 
 std::string object_path(const std::string& stanza,

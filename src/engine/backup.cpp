@@ -89,7 +89,7 @@ private:
                             "or a primary became a standby",
                             "take the backup again");
             }
-            wal_.emplace(repository_, wal_wait(), *session_, primary_);
+            wal_.emplace(repository_, wal_wait(), options_.data_directory, *session_, primary_);
         }
         check_pages_ = options_.check_pages.value_or(control_.data_checksum_version == 1);
         if (check_pages_ && control_.data_checksum_version != 1) {

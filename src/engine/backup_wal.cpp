@@ -8,9 +8,11 @@ namespace pgstrata::engine {
 
 BackupWal::BackupWal(const repository::Repository& repository,
                      WalWait wait,
+                     std::string data_directory,
                      postgres::Session& source,
                      postgres::Session* primary)
-    : repository_(repository), wait_(std::move(wait)), source_(source), primary_(primary)
+    : repository_(repository), wait_(std::move(wait)), data_directory_(std::move(data_directory)),
+      source_(source), primary_(primary)
 {
 }
 
@@ -23,6 +25,16 @@ bool BackupWal::is_archived(postgres::WalSegment segment) const
 {
     return !repository::find_wal(repository_, wait_.stanza, wait_.archive_id, name_of(segment))
                 .empty();
+}
+
+// The server archives in order, so that the last segment tells of all. What a standby receives may
+// not be whole yet.
+void BackupWal::wait_for(postgres::WalSegment first, postgres::WalSegment last)
+{
+    const auto archived = wait_for_wal(repository_, wait_, first, last, primary_);
+    if (primary_ == &source_) {
+        check_own_wal(wait_, data_directory_, archived);
+    }
 }
 
 void BackupWal::remember_current()
@@ -52,7 +64,7 @@ void BackupWal::wait_for_probe()
 {
     if (probe_) {
         log::info("check archive for segment {}", name_of(*probe_));
-        wait_for_wal(repository_, wait_, *probe_, *probe_, primary_);
+        wait_for(*probe_, *probe_);
     }
 }
 
@@ -60,16 +72,12 @@ std::vector<postgres::WalSegment> BackupWal::wait_for_all(postgres::WalSegment f
                                                           postgres::WalSegment last)
 {
     log::info("check archive for segment(s) {}:{}", name_of(first), name_of(last));
-    if (primary_ == &source_) {
-        wait_for_wal(repository_, wait_, first, last, primary_);
-        return {};
-    }
     if (primary_ != nullptr) {
-        if (!is_archived(last)) {
+        if (primary_ != &source_ && !is_archived(last)) {
             primary_->create_restore_point("pgstrata end of a standby's backup");
             primary_->switch_wal();
         }
-        wait_for_wal(repository_, wait_, first, last, primary_);
+        wait_for(first, last);
         return {};
     }
     std::vector<postgres::WalSegment> missing;

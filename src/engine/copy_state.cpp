@@ -5,8 +5,6 @@
 #include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/size.hpp"
 
-#include <fcntl.h>
-
 namespace pgstrata::engine {
 
 SharedFile& SharedFiles::get(std::uint32_t index, std::uint32_t parts)
@@ -23,18 +21,6 @@ void SharedFiles::forget(std::uint32_t index)
 {
     const std::lock_guard lock(files_mutex_);
     files_.erase(index);
-}
-
-std::optional<FileDescriptor> open_if_there(const std::string& path)
-{
-    try {
-        return open_file(path, O_RDONLY);
-    } catch (const Error& error) {
-        if (error.code() == ErrorCode::file_missing) {
-            return std::nullopt;
-        }
-        throw;
-    }
 }
 
 void set_empty(repository::ManifestFile& file)

@@ -66,9 +66,6 @@ struct CopyState : NonCopyable {
     std::vector<char> is_vanished; // one writer an element
 };
 
-// nullopt when the file is gone, which is normal while a server runs.
-std::optional<FileDescriptor> open_if_there(const std::string& path);
-
 void set_empty(repository::ManifestFile& file);
 void set_vanished(CopyState& state, std::uint32_t index);
 

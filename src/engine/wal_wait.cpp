@@ -6,6 +6,10 @@
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/repository/wal_gap.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/path.hpp"
+
+#include <unistd.h>
 
 namespace pgstrata::engine {
 
@@ -92,17 +96,17 @@ std::string likely_cause(const repository::Repository& repository,
     return cause.empty() ? archiver_cause(session, segment) : cause;
 }
 
-void wait_for_segment(const repository::Repository& repository,
-                      const WalWait& wait,
-                      const std::string& segment,
-                      postgres::Session* session)
+repository::WalObjectName wait_for_segment(const repository::Repository& repository,
+                                           const WalWait& wait,
+                                           const std::string& segment,
+                                           postgres::Session* session)
 {
     const std::uint64_t deadline = monotonic_milliseconds() + wait.timeout_milliseconds;
     GrowingPause pause(kFirstArchiveWait, kLongestArchiveWait);
     for (;;) {
         const auto found = repository::find_wal(repository, wait.stanza, wait.archive_id, segment);
         if (found.size() == 1) {
-            return;
+            return found.front();
         }
         if (found.size() > 1) {
             raise(ErrorCode::archive_duplicate,
@@ -125,15 +129,42 @@ void wait_for_segment(const repository::Repository& repository,
 
 } // namespace
 
-void wait_for_wal(const repository::Repository& repository,
-                  const WalWait& wait,
-                  postgres::WalSegment first,
-                  postgres::WalSegment last,
-                  postgres::Session* session)
+repository::WalObjectName wait_for_wal(const repository::Repository& repository,
+                                       const WalWait& wait,
+                                       postgres::WalSegment first,
+                                       postgres::WalSegment last,
+                                       postgres::Session* session)
 {
+    repository::WalObjectName archived;
     for (postgres::WalSegment segment = first; segment <= last; ++segment.number) {
-        wait_for_segment(
+        archived = wait_for_segment(
             repository, wait, postgres::to_string(segment, wait.wal_segment_size), session);
+    }
+    return archived;
+}
+
+void check_own_wal(const WalWait& wait,
+                   const std::string& data_directory,
+                   const repository::WalObjectName& archived)
+{
+    const std::string path = join_path(data_directory, "pg_wal/" + archived.wal_name);
+    const auto file = open_if_there(path);
+    if (!file ||
+        repository::wal_digest(file->get(), wait.wal_segment_size, path, archived.digest) ==
+            archived.digest) {
+        return;
+    }
+    // The server gives the file another name before it writes the next WAL into it.
+    if (::access(path.c_str(), F_OK) == 0) {
+        throw Error(
+            ErrorCode::archive_duplicate,
+            fmt::format("WAL segment {} in the archive of repo{} is not the one that this "
+                        "server wrote",
+                        archived.wal_name,
+                        wait.repo_index),
+            "has this server gone back to an earlier state, or does another one archive to "
+            "the same stanza? WAL of this one cannot be archived there: use another stanza, "
+            "or take away what belongs to the state that was given up");
     }
 }
 

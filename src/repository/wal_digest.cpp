@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/repository/wal_digest.hpp"
 
+#include "pgstrata/codec/object.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/hex.hpp"
+
+#include <algorithm>
 
 namespace pgstrata::repository {
 
@@ -41,6 +45,20 @@ std::string wal_digest(ByteView file)
 {
     WalDigest digest;
     digest.update(file);
+    return digest.finish();
+}
+
+std::string wal_digest(int fd, std::uint64_t size, const std::string& path, std::string_view like)
+{
+    WalDigest digest(like);
+    Buffer stretch;
+    for (std::uint64_t offset = 0; offset < size; offset += stretch.size()) {
+        stretch.resize(std::min<std::uint64_t>(codec::kFrameRawLimit, size - offset));
+        if (pread_fully(fd, stretch.span(), offset, path) != stretch.size()) {
+            raise(ErrorCode::file_read, "'{}' became shorter while it was read", path);
+        }
+        digest.update(stretch);
+    }
     return digest.finish();
 }
 

@@ -52,6 +52,18 @@ FileDescriptor open_file(const std::string& path, int flags, unsigned mode)
     return FileDescriptor(fd);
 }
 
+std::optional<FileDescriptor> open_if_there(const std::string& path)
+{
+    try {
+        return open_file(path, O_RDONLY);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_missing) {
+            return std::nullopt;
+        }
+        throw;
+    }
+}
+
 int descriptor_shortage(std::size_t count)
 {
     std::vector<FileDescriptor> probes;

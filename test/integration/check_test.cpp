@@ -47,6 +47,36 @@ TEST_CASE("check brings a new segment into the archive and says where it is", "[
     CHECK_THAT(result.out, Contains("check command end: completed successfully"));
 }
 
+TEST_CASE(
+    "a server that went back to an earlier state has neither its WAL in the archive nor a backup",
+    "[check][backup][bug-22]")
+{
+    Site site;
+    Cluster& cluster = site.cluster();
+    cluster.sql("CREATE TABLE t AS SELECT generate_series(1, 1000) AS i");
+    cluster.stop();
+    const std::string snapshot = site.new_path("snapshot");
+    fs::copy(cluster.data_directory(), snapshot, fs::copy_options::recursive);
+    cluster.start();
+    for (int segment = 0; segment < 4; ++segment) {
+        cluster.sql("INSERT INTO t SELECT generate_series(1, 1000)");
+        cluster.archive_current_segment();
+    }
+    cluster.stop();
+    fs::remove_all(cluster.data_directory());
+    fs::rename(snapshot, cluster.data_directory());
+    cluster.start();
+    cluster.sql("INSERT INTO t SELECT generate_series(2, 2000)");
+
+    for (const Arguments& arguments : {Arguments{"check"}, Arguments{"backup", "--type=full"}}) {
+        const auto result = site.run(arguments);
+        CAPTURE(result.text());
+        CHECK(result.status == 45);
+        CHECK_THAT(result.text(), Contains("is not the one that this server wrote"));
+    }
+    CHECK(site.labels().empty());
+}
+
 TEST_CASE("check without a stanza checks those of the configuration", "[check]")
 {
     Site site;

@@ -4,6 +4,7 @@
 #include "pgstrata/postgres/session.hpp"
 #include "pgstrata/postgres/wal_segment.hpp"
 #include "pgstrata/repository/catalog.hpp"
+#include "pgstrata/repository/layout.hpp"
 
 #include <cstdint>
 #include <string>
@@ -20,13 +21,20 @@ struct WalWait {
     std::string lock_path = {};                 // where a stop file may lie; or empty
 };
 
-// Waits until every segment from `first` to `last` is in the archive. Throws Error(archive_timeout)
-// with the likely cause, asked of `session` where there is one; Error(archive_duplicate) when a
-// segment is there twice with different contents.
-void wait_for_wal(const repository::Repository& repository,
-                  const WalWait& wait,
-                  postgres::WalSegment first,
-                  postgres::WalSegment last,
-                  postgres::Session* session);
+// Waits until every segment from `first` to `last` is in the archive, and gives the object of the
+// last. Throws Error(archive_timeout) with the likely cause, asked of `session` where there is one;
+// Error(archive_duplicate) when a segment is there twice with different contents.
+repository::WalObjectName wait_for_wal(const repository::Repository& repository,
+                                       const WalWait& wait,
+                                       postgres::WalSegment first,
+                                       postgres::WalSegment last,
+                                       postgres::Session* session);
+
+// Whether the archive's segment is the one that a primary wrote, as far as its pg_wal still has it:
+// another cluster, or this one before its disk went back to a snapshot, may have archived one of
+// the same name, and then what was waited for will never come. Throws Error(archive_duplicate).
+void check_own_wal(const WalWait& wait,
+                   const std::string& data_directory,
+                   const repository::WalObjectName& archived);
 
 } // namespace pgstrata::engine

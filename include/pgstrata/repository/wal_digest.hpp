@@ -29,5 +29,8 @@ private:
 
 // Of a whole file.
 std::string wal_digest(ByteView file);
+// Of the first `size` bytes of an open file, of the same kind as `like`. Throws Error(file_read)
+// that names `path`, also when there are fewer.
+std::string wal_digest(int fd, std::uint64_t size, const std::string& path, std::string_view like);
 
 } // namespace pgstrata::repository

@@ -4,6 +4,7 @@
 #include "pgstrata/util/bytes.hpp"
 #include "pgstrata/util/error.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -32,6 +33,8 @@ private:
 
 // open(2) with O_CLOEXEC. Throws Error(file_missing) for ENOENT, else Error(file_open).
 FileDescriptor open_file(const std::string& path, int flags, unsigned mode = 0640);
+// For reading; nullopt for ENOENT.
+std::optional<FileDescriptor> open_if_there(const std::string& path);
 
 // EMFILE or ENFILE when `count` more files cannot be open at once for want of descriptors, else 0:
 // for where a library does not say why it failed.

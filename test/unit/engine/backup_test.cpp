@@ -185,6 +185,23 @@ TEST_CASE("a backup of a running server waits for its WAL and may hold it",
     CHECK((read_backed_up(*run.first.repository, manifest, *wal) == segment));
 }
 
+TEST_CASE("WAL of the same name that the server did not write is not that of its backup",
+          "[engine][backup][wal_wait]")
+{
+    test::BackupRun run;
+    FakeSession session;
+    const std::string segment = make_segment("what the server wrote");
+    const bool is_own = GENERATE(true, false);
+    run.push(kSegmentName, is_own ? segment : make_segment("what was given up"));
+    run.data.write(std::string("pg_wal/") + kSegmentName, segment);
+    if (is_own) {
+        CHECK_NOTHROW(run.run(&session));
+    } else {
+        CHECK_THROWS_MATCHES(run.run(&session), Error, HasCode(ErrorCode::archive_duplicate));
+        CHECK(repository::list_backups(*run.first.repository, kStanza).empty());
+    }
+}
+
 TEST_CASE("WAL that does not come fails the backup, and nothing of it is left",
           "[engine][backup][bug-59][bug-31]")
 {
