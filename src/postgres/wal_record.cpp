@@ -12,8 +12,6 @@
 
 namespace pgstrata::postgres {
 
-using namespace wal;
-
 namespace {
 
 constexpr std::size_t kCrcOffset = 20;
@@ -66,13 +64,13 @@ private:
     {
         constexpr std::uint8_t kMaxBlock = 32;
         const auto id = take<std::uint8_t>();
-        if (id == kShortMainData) {
+        if (id == wal::kShortMainData) {
             end_with(take<std::uint8_t>());
-        } else if (id == kLongMainData) {
+        } else if (id == wal::kLongMainData) {
             end_with(take<std::uint32_t>());
-        } else if (id == kOrigin) {
+        } else if (id == wal::kOrigin) {
             take<std::uint16_t>();
-        } else if (id == kTopTransaction && major_ >= 14) {
+        } else if (id == wal::kTopTransaction && major_ >= 14) {
             take<std::uint32_t>();
         } else if (id <= kMaxBlock) {
             read_block();
@@ -229,9 +227,9 @@ bool WalReader::State::read_page_header(Page& page)
     page.flags = load<std::uint16_t>(bytes + 2);
     page.continued = load<std::uint32_t>(bytes + 16);
     const bool is_first = page.address.value % segment_size == 0;
-    page.at = is_first ? kWalHeaderSize : kShortPageHeaderSize;
+    page.at = is_first ? kWalHeaderSize : wal::kShortPageHeaderSize;
     if (load<std::uint16_t>(bytes) != version.wal_magic || (page.flags & ~kAllPageFlags) != 0 ||
-        ((page.flags & kLongHeaderFlag) != 0) != is_first ||
+        ((page.flags & wal::kLongHeaderFlag) != 0) != is_first ||
         load<std::uint64_t>(bytes + 8) != page.address.value) {
         return false;
     }
@@ -247,7 +245,7 @@ bool WalReader::State::read_page_header(Page& page)
 // record.
 bool WalReader::State::begin_page(Page& page, const Visitor& visit)
 {
-    const bool is_continued = (page.flags & kContinuationFlag) != 0;
+    const bool is_continued = (page.flags & wal::kContinuationFlag) != 0;
     if (is_first_page && is_continued) {
         awaited = page.continued;
         is_partial_known = false;
@@ -268,7 +266,7 @@ bool WalReader::State::continue_record(Page& page, const Visitor& visit)
         partial.append(page.bytes.subspan(page.at, size));
     }
     awaited -= static_cast<std::uint32_t>(size);
-    page.at = align(page.at + size);
+    page.at = wal::align(page.at + size);
     if (awaited != 0 || !is_partial_known) {
         return true;
     }
@@ -279,7 +277,7 @@ bool WalReader::State::read_record(Page& page, const Visitor& visit)
 {
     const ByteView rest = page.bytes.subspan(page.at);
     const auto total = load<std::uint32_t>(rest.data());
-    if (total < kRecordHeaderSize || total > kMaxRecordSize) {
+    if (total < wal::kRecordHeaderSize || total > kMaxRecordSize) {
         return false;
     }
     record_start = Lsn{page.address.value + page.at};
@@ -291,7 +289,7 @@ bool WalReader::State::read_record(Page& page, const Visitor& visit)
         page.at = page_size;
         return true;
     }
-    page.at = align(page.at + total);
+    page.at = wal::align(page.at + total);
     return finish_record(rest.first(total), Lsn{page.address.value + page.at}, visit);
 }
 
@@ -304,7 +302,7 @@ bool WalReader::State::finish_record(ByteView bytes, Lsn record_end, const Visit
     record.previous = Lsn{load<std::uint64_t>(bytes.data() + 8)};
     record.info = load<std::uint8_t>(bytes.data() + 16);
     record.resource_manager = load<std::uint8_t>(bytes.data() + 17);
-    record.body = bytes.subspan(kRecordHeaderSize);
+    record.body = bytes.subspan(wal::kRecordHeaderSize);
     if (previous ? record.previous != *previous : record.previous >= record.start) {
         return false;
     }
@@ -360,7 +358,7 @@ std::optional<std::int64_t> transaction_end_time(const WalRecord& record) noexce
     const std::uint8_t operation = record.info & kTransactionMask;
     const bool is_end = operation == kCommit || operation == kAbort ||
                         operation == kCommitPrepared || operation == kAbortPrepared;
-    if (record.resource_manager != kTransactionManager || !is_end ||
+    if (record.resource_manager != wal::kTransactionManager || !is_end ||
         record.main_data.size() < sizeof(std::int64_t)) {
         return std::nullopt;
     }

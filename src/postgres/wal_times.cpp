@@ -11,24 +11,22 @@
 
 namespace pgstrata::postgres {
 
-using namespace wal;
-
 namespace {
 
 // The main data of a record without block references, as far as the head has it.
 ByteView main_data_of(ByteView head) noexcept
 {
-    for (std::size_t at = kRecordHeaderSize; at < head.size();) {
+    for (std::size_t at = wal::kRecordHeaderSize; at < head.size();) {
         switch (load<std::uint8_t>(head.data() + at)) {
-        case kTopTransaction:
+        case wal::kTopTransaction:
             at += 5;
             break;
-        case kOrigin:
+        case wal::kOrigin:
             at += 3;
             break;
-        case kLongMainData:
+        case wal::kLongMainData:
             return head.subspan(std::min(at + 5, head.size()));
-        case kShortMainData:
+        case wal::kShortMainData:
             return head.subspan(std::min(at + 2, head.size()));
         default:
             return {};
@@ -78,8 +76,9 @@ void WalTimeScan::scan_page(ByteView page) noexcept
         return;
     }
     next_page_.value += page.size();
-    std::size_t at = (flags & kLongHeaderFlag) != 0 ? kWalHeaderSize : kShortPageHeaderSize;
-    if ((flags & kContinuationFlag) != 0) {
+    std::size_t at =
+        (flags & wal::kLongHeaderFlag) != 0 ? kWalHeaderSize : wal::kShortPageHeaderSize;
+    if ((flags & wal::kContinuationFlag) != 0) {
         at = finish_continued(page, at);
     } else {
         head_size_ = 0; // a crash left the record unfinished
@@ -87,7 +86,7 @@ void WalTimeScan::scan_page(ByteView page) noexcept
     while (at < page.size()) {
         const ByteView rest = page.subspan(at);
         const auto total = load<std::uint32_t>(rest.data());
-        if (total < kRecordHeaderSize) {
+        if (total < wal::kRecordHeaderSize) {
             has_ended_ = true;
             return;
         }
@@ -98,7 +97,7 @@ void WalTimeScan::scan_page(ByteView page) noexcept
             std::ranges::copy(head, head_.begin());
             head_size_ = head.size();
         }
-        at = align(at + total);
+        at = wal::align(at + total);
     }
 }
 
@@ -112,18 +111,18 @@ std::size_t WalTimeScan::finish_continued(ByteView page, std::size_t at) noexcep
         look_at(ByteView(head_).first(head_size_ + more.size()));
         head_size_ = 0;
     }
-    return awaited > size ? page.size() : align(at + size);
+    return awaited > size ? page.size() : wal::align(at + size);
 }
 
 void WalTimeScan::look_at(ByteView head) noexcept
 {
-    if (head.size() < kRecordHeaderSize ||
-        load<std::uint8_t>(head.data() + 17) != kTransactionManager) {
+    if (head.size() < wal::kRecordHeaderSize ||
+        load<std::uint8_t>(head.data() + 17) != wal::kTransactionManager) {
         return;
     }
     WalRecord record;
     record.info = load<std::uint8_t>(head.data() + 16);
-    record.resource_manager = kTransactionManager;
+    record.resource_manager = wal::kTransactionManager;
     record.main_data = main_data_of(head);
     if (const auto time = transaction_end_time(record)) {
         times_ = times_ ? WalTimes{std::min(times_->first, *time), std::max(times_->last, *time)}
