@@ -22,11 +22,11 @@ void StoredPages::add(const PageMap& pages)
     }
 }
 
-const Extent* StoredPages::find(std::uint32_t page, std::uint64_t hash) const
+const Extent* StoredPages::find(std::uint32_t number, std::uint64_t page_hash) const
 {
-    const auto [begin, end] = pages_.equal_range(page);
-    const auto found =
-        std::find_if(begin, end, [&](const auto& stored) { return stored.second.hash == hash; });
+    const auto [begin, end] = pages_.equal_range(number);
+    const auto found = std::find_if(
+        begin, end, [&](const auto& stored) { return stored.second.hash == page_hash; });
     return found == end ? nullptr : &found->second.where;
 }
 
@@ -54,45 +54,55 @@ std::uint32_t PageCollector::collect(const PageFile& file,
                                      const KnownPages& known,
                                      MutableBytes room,
                                      std::uint32_t position,
-                                     PageMap& pages,
-                                     std::vector<std::uint32_t>& bad_pages) const
+                                     const PageFindings& findings) const
 {
     const std::uint32_t page_size = options_.page_size;
-    const std::vector<std::uint64_t>& prior = known.prior.hashes();
     reader_.read(file, range.begin, room);
     std::uint32_t kept = 0;
     for (std::uint32_t number = range.begin; number < range.end; ++number) {
         const MutableBytes page =
             room.subspan(std::size_t{number - range.begin} * page_size, page_size);
         std::uint64_t page_hash = hash(page);
-        bool is_known = number < prior.size() && prior[number] == page_hash;
-        const bool was_judged = is_known && postgres::page_lsn(page) < options_.unjudged_from;
-        if (!was_judged || !known.bad_pages.empty()) {
-            const PageVerdict verdict = reader_.check(file, number, page);
-            const bool is_still_bad = !options_.check_pages && is_known &&
-                                      std::ranges::binary_search(known.bad_pages, number);
-            if (verdict.is_bad || is_still_bad) {
-                bad_pages.push_back(number);
-            }
-            if (verdict.was_reread) {
-                page_hash = hash(page);
-                is_known = number < prior.size() && prior[number] == page_hash;
-            }
+        bool is_known = known.has(number, page_hash);
+        if (check(file, number, page, is_known, known, findings.bad_pages)) {
+            page_hash = hash(page);
+            is_known = known.has(number, page_hash);
         }
         if (is_known) {
             continue;
         }
         if (const Extent* stored = known.durable.find(number, page_hash)) {
-            add_page(pages, number, page_hash, *stored);
+            add_page(findings.map, number, page_hash, *stored);
             continue;
         }
         if (page.data() != room.data() + kept) {
             std::memcpy(room.data() + kept, page.data(), page_size);
         }
-        add_page(pages, number, page_hash, {0, 0, 0, position + kept, page_size});
+        add_page(findings.map, number, page_hash, {0, 0, 0, position + kept, page_size});
         kept += page_size;
     }
     return kept;
+}
+
+// True when the page was read again, and may be another.
+bool PageCollector::check(const PageFile& file,
+                          std::uint32_t number,
+                          MutableBytes page,
+                          bool is_known,
+                          const KnownPages& known,
+                          std::vector<std::uint32_t>& bad_pages) const
+{
+    const bool was_judged = is_known && postgres::page_lsn(page) < options_.unjudged_from;
+    if (was_judged && known.bad_pages.empty()) {
+        return false;
+    }
+    const PageVerdict verdict = reader_.check(file, number, page);
+    const bool is_still_bad =
+        !options_.check_pages && is_known && std::ranges::binary_search(known.bad_pages, number);
+    if (verdict.is_bad || is_still_bad) {
+        bad_pages.push_back(number);
+    }
+    return verdict.was_reread;
 }
 
 } // namespace pgstrata::engine

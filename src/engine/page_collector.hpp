@@ -17,7 +17,7 @@ class StoredPages {
 public:
     void add(const repository::PageMap& pages);
     // A place of its own backup where these bytes are; null when there is none.
-    const repository::Extent* find(std::uint32_t page, std::uint64_t hash) const;
+    const repository::Extent* find(std::uint32_t number, std::uint64_t page_hash) const;
 
 private:
     struct Page {
@@ -34,6 +34,18 @@ struct KnownPages {
     // In the prior backup, ascending. Where there are any, all pages that did not change are
     // checked too; where nothing is checked, they stay damaged until they change.
     std::vector<std::uint32_t> bad_pages;
+
+    // Whether the prior backup has these bytes as that page.
+    bool has(std::uint32_t number, std::uint64_t page_hash) const
+    {
+        return number < prior.hashes().size() && prior.hashes()[number] == page_hash;
+    }
+};
+
+// Where goes what is found of a file.
+struct PageFindings {
+    repository::PageMap& map;
+    std::vector<std::uint32_t>& bad_pages;
 };
 
 // Reads pages and keeps those that are new. One thread.
@@ -46,21 +58,26 @@ public:
 
     // Reads the pages of `range` into `room`, which is as large, and moves those to its front that
     // must be stored; returns their bytes. Pages that the prior backup does not have are entered
-    // into `pages`: those stored before with their place, the others with an extent without a frame
-    // whose position counts from `position`, that of the room. Damaged pages are added to
-    // `bad_pages`.
+    // into the map: those stored before with their place, the others with an extent without a frame
+    // whose position counts from `position`, that of the room. Damaged pages are listed too.
     std::uint32_t collect(const PageFile& file,
                           PageRange range,
                           const KnownPages& known,
                           MutableBytes room,
                           std::uint32_t position,
-                          repository::PageMap& pages,
-                          std::vector<std::uint32_t>& bad_pages) const;
+                          const PageFindings& findings) const;
 
     const PageReader& reader() const noexcept { return reader_; }
     std::uint64_t hash(ByteView page) const noexcept { return codec::page_hash(page, key_); }
 
 private:
+    bool check(const PageFile& file,
+               std::uint32_t number,
+               MutableBytes page,
+               bool is_known,
+               const KnownPages& known,
+               std::vector<std::uint32_t>& bad_pages) const;
+
     const CopyOptions& options_;
     const codec::PageHashKey& key_;
     PageReader reader_;

@@ -149,8 +149,8 @@ void PageFileCopier::copy_small(std::uint32_t index)
     for (const PageRange& range : ranges_to_read(index, pages, known, {0, page_count(file)})) {
         const std::size_t size = bytes_of(range);
         state_.read += size;
-        kept +=
-            collector_.collect(pages, range, known, room.subspan(kept, size), kept, map, bad_pages);
+        kept += collector_.collect(
+            pages, range, known, room.subspan(kept, size), kept, {map, bad_pages});
     }
     set_bad_pages(file, std::move(bad_pages));
     set_time(file, *descriptor);
@@ -212,8 +212,7 @@ void PageFileCopier::copy_pages(std::uint32_t index,
                                               shared.known,
                                               frame_.span().subspan(frame_used_, size),
                                               frame_used_,
-                                              map,
-                                              bad_pages);
+                                              {map, bad_pages});
             range.begin = chunk.end;
         }
     }
