@@ -158,6 +158,7 @@ HttpAnswer S3Client::send(const S3Request& request)
             pace_.wait_for_turn();
         }
         const auto credentials = credentials_.current();
+        const bool was_digest_wanted = wants_digest_;
         HttpAnswer answer = try_once(request, *credentials, payload_hash);
         const bool has_text = request.expects == BodyKind::xml || answer.status >= kStatusRedirects;
         const StoreError told = has_text ? parse_error(answer.body) : StoreError{};
@@ -165,7 +166,8 @@ HttpAnswer S3Client::send(const S3Request& request)
             return answer;
         }
         const Remedy remedy = remedy_for(answer, told);
-        if (remedy == Remedy::send_digest && !wants_digest_.exchange(true)) {
+        if (remedy == Remedy::send_digest && !was_digest_wanted) {
+            wants_digest_ = true;
             continue;
         }
         if (remedy == Remedy::renew && !has_renewed && credentials_.renew(credentials)) {

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <future>
 #include <set>
 
 using namespace pgstrata;
@@ -128,6 +129,31 @@ TEST_CASE("a bucket that wants digests gets them from then on", "[s3][bug-44]")
 
     CHECK(fake.requests().size() == 3);
     CHECK(fake.requests().at(2).header("content-md5") == to_base64(codec::md5(as_bytes("y"))));
+}
+
+TEST_CASE("all requests under way when a bucket first wants digests are repeated with them", "[s3]")
+{
+    FakeS3 fake;
+    fake.before = [](const SeenRequest& request) -> std::optional<HttpReply> {
+        if (request.method != "PUT" || !request.header("content-md5").empty()) {
+            return std::nullopt;
+        }
+        HttpReply reply = error_reply(400, "InvalidRequest", "Content-MD5 is required");
+        reply.delay = std::chrono::milliseconds(300); // until the other one is on its way
+        return reply;
+    };
+    const auto store = fake.open();
+    const auto write = [&](const char* name) {
+        return std::async(std::launch::async,
+                          [&, name] { write_text(*store, name, "x", WriteMode::replace); });
+    };
+    auto first = write("a");
+    auto second = write("b");
+
+    CHECK_NOTHROW(first.get());
+    CHECK_NOTHROW(second.get());
+
+    CHECK(fake.objects.size() == 2);
 }
 
 TEST_CASE("a condition guards a name as soon as the store is known to obey it", "[s3]")
