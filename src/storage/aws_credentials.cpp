@@ -3,7 +3,7 @@
 
 #include "storage/aws_text.hpp"
 #include "storage/http_status.hpp"
-#include "storage/s3_xml.hpp"
+#include "storage/s3_error.hpp"
 
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/error.hpp"
@@ -41,14 +41,6 @@ std::string first_word(std::string_view text)
 {
     const std::size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
     return std::string(text.substr(begin, text.find_first_of(" \t\r\n", begin) - begin));
-}
-
-bool may_pass(const HttpAnswer& answer)
-{
-    return answer.status == 0
-               ? answer.may_pass
-               : answer.status == kStatusTimeout || answer.status == kStatusTooMany ||
-                     answer.status >= kStatusServerError;
 }
 
 void wipe(std::string& text)
@@ -284,13 +276,13 @@ CredentialSource::send(HttpClient& client, const HttpRequest& request, std::stri
         if (answer.status == kStatusOk) {
             return answer;
         }
-        if (may_pass(answer) && tries.wait_for_next(Tries::Cause::failure, std::nullopt)) {
+        const StoreError told = parse_error(answer.body);
+        if (may_pass(answer, told) && tries.wait_for_next(Tries::Cause::failure, std::nullopt)) {
             continue;
         }
         if (answer.status == 0) {
             raise(ErrorCode::host_connect, "unable to ask {}: {}", what, answer.failure);
         }
-        const StoreError told = parse_error(answer.body);
         raise(ErrorCode::access,
               "{} answers {}{}",
               what,

@@ -177,8 +177,7 @@ HttpAnswer S3Client::send(const S3Request& request)
         const auto error = [&] {
             return refusal(purpose_of(request), answer, told, options_, surroundings_.now());
         };
-        const bool may_pass = remedy == Remedy::try_again || remedy == Remedy::slow_down;
-        if (!may_pass || request.is_last_wish ||
+        if (!may_pass(answer, told) || request.is_last_wish ||
             !tries.wait_for_next(
                 cause_of(remedy),
                 parse_retry_after(answer.header("retry-after"), surroundings_.now()))) {

@@ -27,7 +27,9 @@ constexpr std::array<std::string_view, 8> kThrottling = {"SlowDown",
                                                          "RequestLimitExceeded",
                                                          "BandwidthLimitExceeded",
                                                          "RequestThrottled"};
-constexpr std::array<std::string_view, 6> kPassing = {"InternalError",
+constexpr std::array<std::string_view, 8> kPassing = {"InternalError",
+                                                      "InternalFailure",
+                                                      "IDPCommunicationError",
                                                       "RequestTimeout",
                                                       "RequestTimeoutException",
                                                       "IncompleteBody",
@@ -152,6 +154,12 @@ Remedy remedy_for(const HttpAnswer& answer, const StoreError& told)
     const bool wants_digest =
         status == kStatusBadRequest && told.message.find("Content-MD5") != std::string::npos;
     return wants_digest ? Remedy::send_digest : Remedy::none;
+}
+
+bool may_pass(const HttpAnswer& answer, const StoreError& told)
+{
+    const Remedy remedy = remedy_for(answer, told);
+    return remedy == Remedy::try_again || remedy == Remedy::slow_down;
 }
 
 std::string missing_right(std::string_view right, const S3Options& options)

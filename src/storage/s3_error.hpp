@@ -18,6 +18,8 @@ enum class Remedy : std::uint8_t {
     send_digest, // this bucket insists on Content-MD5
 };
 Remedy remedy_for(const HttpAnswer& answer, const StoreError& told);
+// Whether the same request may be answered later, by a store or a token service.
+bool may_pass(const HttpAnswer& answer, const StoreError& told);
 
 // What a request is for: in words for messages, and the right that the store wants for it
 // ("s3:GetObject").

@@ -45,12 +45,6 @@ private:
     std::size_t more_ = 0;
 };
 
-bool may_pass(const StoreError& told)
-{
-    const Remedy remedy = remedy_for({.status = kStatusOk}, told);
-    return remedy == Remedy::try_again || remedy == Remedy::slow_down;
-}
-
 class S3Storage final : public Storage {
 public:
     S3Storage(S3Options options, AwsSurroundings surroundings)
@@ -293,7 +287,7 @@ bool S3Storage::remove_at_once(std::span<const std::string> keys, LeftKeys& left
         });
     for (const auto& [key, told] : failed.value_or(Failures{})) {
         // Whatever else the store names, only what was asked for is removed.
-        if (may_pass(told) && std::ranges::find(keys, key) != keys.end()) {
+        if (may_pass({.status = kStatusOk}, told) && std::ranges::find(keys, key) != keys.end()) {
             try_to_remove(key, left);
         } else if (told.code != "NoSuchKey") {
             left.add(left_behind(quotable(key), told));

@@ -348,6 +348,32 @@ TEST_CASE("a web identity is exchanged for credentials", "[s3][credentials][bug-
     }
 }
 
+TEST_CASE("a token service that is busy is asked again", "[s3][credentials]")
+{
+    TemporaryDirectory directory;
+    std::ofstream(directory / "token") << "jwt";
+    const auto busy =
+        GENERATE("Throttling", "ThrottlingException", "IDPCommunicationError", "InternalFailure");
+    CAPTURE(busy);
+    HttpServer service([&](const SeenRequest&) {
+        return HttpReply{.status = 400,
+                         .body = fmt::format("<ErrorResponse><Error><Code>{}</Code>"
+                                             "</Error></ErrorResponse>",
+                                             busy)};
+    });
+    World world;
+    world.variables = {{"AWS_ROLE_ARN", "role"},
+                       {"AWS_WEB_IDENTITY_TOKEN_FILE", directory / "token"}};
+    CredentialSource source({.type = S3KeyType::web_identity, .sts_host = service.url()},
+                            {},
+                            kQuick,
+                            world.surroundings());
+
+    CHECK_THROWS_MATCHES(source.current(), Error, HasCode(ErrorCode::access));
+
+    CHECK(service.requests().size() == kQuick.least_tries);
+}
+
 TEST_CASE("a pod has its credentials from its agent", "[s3][credentials]")
 {
     TemporaryDirectory directory;
