@@ -72,6 +72,7 @@ public:
 
 private:
     std::optional<EntryInfo> object_info(const std::string& key) const;
+    void require_missing_key(const S3Request& request, const HttpAnswer& answer) const;
     HttpAnswer head(const std::string& key) const;
     ListPage list_page(const std::string& directory,
                        std::string_view beginning,
@@ -93,6 +94,14 @@ HttpAnswer S3Storage::head(const std::string& key) const
     return client_->send(request);
 }
 
+// The answer 404 may also come from what is no store at all.
+void S3Storage::require_missing_key(const S3Request& request, const HttpAnswer& answer) const
+{
+    if (const StoreError told = parse_error(answer.body); told.code != "NoSuchKey") {
+        throw refusal(purpose_of(request), answer, told, client_->options(), now_seconds());
+    }
+}
+
 // By reading a byte: the answer to HEAD cannot say what is missing, the object or the right to see
 // it.
 std::optional<EntryInfo> S3Storage::object_info(const std::string& key) const
@@ -105,9 +114,7 @@ std::optional<EntryInfo> S3Storage::object_info(const std::string& key) const
     request.accepted = {kStatusNotFound, kStatusNoSuchRange};
     HttpAnswer answer = client_->send(request);
     if (answer.status == kStatusNotFound) {
-        if (const StoreError told = parse_error(answer.body); told.code != "NoSuchKey") {
-            throw refusal(purpose_of(request), answer, told, client_->options(), now_seconds());
-        }
+        require_missing_key(request, answer);
         return std::nullopt;
     }
     const bool is_partial = !answer.header("content-range").empty();
@@ -201,11 +208,17 @@ std::unique_ptr<PendingFile> S3Storage::create(std::string_view path, WriteMode 
     return make_s3_upload(client_, client_->key_of(path), mode);
 }
 
+// Some stores say that it was gone, which the first try of a repeated request may have seen to.
 void S3Storage::remove_key(const std::string& key)
 {
-    client_->send({.action = fmt::format("remove '{}'", client_->name_of(key)),
-                   .method = "DELETE",
-                   .key = key});
+    const S3Request request{.action = fmt::format("remove '{}'", client_->name_of(key)),
+                            .method = "DELETE",
+                            .key = key,
+                            .accepted = {kStatusNotFound}};
+    const HttpAnswer answer = client_->send(request);
+    if (answer.status == kStatusNotFound) {
+        require_missing_key(request, answer);
+    }
 }
 
 bool S3Storage::remove(std::string_view path)

@@ -333,6 +333,35 @@ TEST_CASE("removing many takes few requests, and one that fails is named", "[s3]
     }
 }
 
+TEST_CASE("what somebody else has removed is removed", "[s3]")
+{
+    FakeS3 fake;
+    fake.objects["root/a"] = {"x", ""};
+    bool is_lost = true;
+    fake.before = [&](const SeenRequest& request) -> std::optional<HttpReply> {
+        if (request.method != "DELETE") {
+            return std::nullopt;
+        }
+        if (std::exchange(is_lost, false)) {
+            fake.objects.erase("root/a");
+            return HttpReply{.reset_after = 0};
+        }
+        return error_reply(404, "NoSuchKey");
+    };
+    const auto store = fake.open();
+
+    CHECK(store->remove("a"));
+
+    CHECK(fake.count("DELETE") == 2);
+    fake.objects["root/a"] = {"x", ""};
+    fake.before = [](const SeenRequest& request) {
+        return request.method == "DELETE"
+                   ? std::optional(HttpReply{.status = 404, .body = "<html>not here</html>"})
+                   : std::nullopt;
+    };
+    CHECK_THROWS_MATCHES(store->remove("a"), Error, HasCode(ErrorCode::service));
+}
+
 TEST_CASE("a listing of some names asks for no others", "[s3]")
 {
     FakeS3 fake;
