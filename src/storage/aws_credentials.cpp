@@ -18,6 +18,8 @@ namespace pgstrata::storage {
 namespace {
 
 constexpr UnixSeconds kRenewBefore = 300;
+constexpr UnixSeconds kShareOfLife = 4; // short lives are renewed this part before their end
+constexpr UnixSeconds kPauseAfterFailure = 30;
 constexpr std::size_t kTokenFileLimit = 65536;
 constexpr std::size_t kAnswerLimit = 256U << 10U;
 constexpr const char* kInstanceAddress = "http://169.254.169.254";
@@ -59,6 +61,20 @@ AwsSurroundings real_surroundings()
             .now = [] { return now_seconds(); }};
 }
 
+bool is_renewal_due(const CredentialLife& life, UnixSeconds now)
+{
+    if (!life.expires) {
+        return false;
+    }
+    const bool has_just_failed =
+        life.renewal_failed && now < *life.renewal_failed + kPauseAfterFailure;
+    if (has_just_failed) {
+        return now >= *life.expires;
+    }
+    const UnixSeconds lifetime = *life.expires - life.obtained;
+    return now >= *life.expires - std::min(kRenewBefore, lifetime / kShareOfLife);
+}
+
 CredentialSource::CredentialSource(S3KeyOptions keys,
                                    const HttpOptions& http,
                                    const RetryOptions& retry,
@@ -73,17 +89,17 @@ std::shared_ptr<const AwsCredentials> CredentialSource::current()
 {
     const std::lock_guard lock(mutex_);
     const UnixSeconds now = surroundings_.now();
-    const bool is_fresh =
-        current_ && (!current_->expires || *current_->expires - kRenewBefore > now);
-    if (is_fresh) {
+    if (current_ && !is_renewal_due(life_, now)) {
         return current_;
     }
     try {
         current_ = std::make_shared<const AwsCredentials>(fetch());
+        life_ = {.obtained = now, .expires = current_->expires};
     } catch (const Error& error) {
         if (error.code() == ErrorCode::terminated || !current_ || *current_->expires <= now) {
             throw;
         }
+        life_.renewal_failed = surroundings_.now();
         log::detail("use the old credentials a little longer: {}", error.what());
     }
     return current_;

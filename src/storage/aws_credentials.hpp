@@ -32,6 +32,16 @@ AwsCredentials parse_credentials_xml(MutableBytes text);
 // the addresses that containers are given.
 bool is_allowed_container_address(std::string_view url);
 
+// What is known of how long credentials last, and that they could not be renewed before they ended.
+struct CredentialLife {
+    UnixSeconds obtained = 0;
+    std::optional<UnixSeconds> expires = {};
+    std::optional<UnixSeconds> renewal_failed = {};
+};
+// A while before they expire, but for some time after that failed: they are good until then, and
+// who asks for them waits for every try.
+bool is_renewal_due(const CredentialLife& life, UnixSeconds now);
+
 // Hands out credentials that are good for some minutes yet, getting new ones when they are not. May
 // be called from any thread; one of them renews, and the others wait for it.
 class CredentialSource : NonCopyable {
@@ -64,8 +74,9 @@ private:
     HttpClient metadata_client_;
     Pace pace_;
     Pace metadata_pace_;
-    std::mutex mutex_; // guards current_ and held while it is renewed
+    std::mutex mutex_; // guards current_ and its life, and held while they are renewed
     std::shared_ptr<const AwsCredentials> current_;
+    CredentialLife life_;
 };
 
 } // namespace pgstrata::storage

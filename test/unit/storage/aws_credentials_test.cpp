@@ -282,6 +282,36 @@ TEST_CASE("without any credentials there is an error that helps", "[s3][credenti
     }
 }
 
+TEST_CASE("credentials are renewed a while before they expire", "[s3][credentials]")
+{
+    const auto& [lifetime, age, is_due] = GENERATE(table<UnixSeconds, UnixSeconds, bool>({
+        {3600, 3299, false},
+        {3600, 3300, true},
+        {240, 179, false}, // a short life leaves less time
+        {240, 180, true},
+        {0, 0, true},
+        {-60, 0, true},
+        {3600, 7200, true},
+    }));
+    CAPTURE(lifetime, age);
+
+    CHECK(is_renewal_due({.obtained = kNow, .expires = kNow + lifetime}, kNow + age) == is_due);
+    CHECK_FALSE(is_renewal_due({.obtained = kNow}, kNow + age));
+}
+
+TEST_CASE("a renewal that failed is tried again some time later, or when there is none left",
+          "[s3][credentials]")
+{
+    const CredentialLife life{
+        .obtained = kNow, .expires = kNow + 3600, .renewal_failed = kNow + 3550};
+
+    CHECK_FALSE(is_renewal_due(life, kNow + 3550));
+    CHECK_FALSE(is_renewal_due(life, kNow + 3579));
+    CHECK(is_renewal_due(life, kNow + 3580));
+    CHECK(is_renewal_due({.obtained = kNow, .expires = kNow + 3600, .renewal_failed = kNow + 3590},
+                         kNow + 3600));
+}
+
 TEST_CASE("old credentials serve while new ones cannot be had", "[s3][credentials][bug-44]")
 {
     bool is_broken = false;
@@ -296,6 +326,13 @@ TEST_CASE("old credentials serve while new ones cannot be had", "[s3][credential
     is_broken = true;
     world.now = kNow + 3500;
     CHECK(source.current() == found);
+    const std::size_t requests = metadata.requests().size();
+    world.now = kNow + 3510;
+    CHECK(source.current() == found);
+    CHECK(metadata.requests().size() == requests);
+    world.now = kNow + 3540;
+    CHECK(source.current() == found);
+    CHECK(metadata.requests().size() > requests);
     world.now = kNow + 3600;
     CHECK_THROWS_MATCHES(source.current(), Error, HasCode(ErrorCode::access));
 }
