@@ -43,11 +43,12 @@ public:
     RestoreReport run(const Progress::Report& report)
     {
         clear_target();
-        make_tree(manifest_, layout_, owners_);
+        const DirectoryModes modes = make_tree(manifest_, layout_, owners_);
         open_roots();
         const std::uint64_t bytes = bytes_of_files();
         const PlaceReport placed = place(bytes, report);
         write_recovery_files();
+        close_tree(modes, layout_);
         finish();
         return {.label = plan_.backup.label,
                 .repo_index = plan_.repo_index,

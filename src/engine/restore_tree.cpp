@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/restore_tree.hpp"
 
+#include "pgstrata/postgres/control_file.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/path.hpp"
 
@@ -20,6 +21,15 @@ namespace {
 
 using repository::Manifest;
 
+void set_mode(const std::string& path, std::uint32_t mode)
+{
+    struct stat status {};
+    const bool has_mode = ::stat(path.c_str(), &status) == 0 && (status.st_mode & 07777U) == mode;
+    if (!has_mode && ::chmod(path.c_str(), mode) != 0) {
+        raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", path));
+    }
+}
+
 class TreeMaker : NonCopyable {
 public:
     TreeMaker(const Manifest& manifest, const RestoreLayout& layout, const Owners& owners)
@@ -28,7 +38,7 @@ public:
     }
 
     // Directories and links in one pass by path, so that each finds its parent.
-    void make()
+    DirectoryModes make()
     {
         struct Step {
             std::string path;
@@ -66,27 +76,24 @@ public:
         for (const Step& step : steps) {
             step.make();
         }
+        return std::move(modes_);
     }
 
 private:
     void make_directory(const std::string& path,
                         std::uint32_t mode,
                         std::uint16_t user,
-                        std::uint16_t group) const
+                        std::uint16_t group)
     {
         if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) {
             raise_errno(ErrorCode::path_create, errno, fmt::format("create directory '{}'", path));
         }
         owners_.give(path, user, group);
-        struct stat status {};
-        const bool has_mode =
-            ::stat(path.c_str(), &status) == 0 && (status.st_mode & 07777U) == mode;
-        if (!has_mode && ::chmod(path.c_str(), mode) != 0) {
-            raise_errno(ErrorCode::file_mode, errno, fmt::format("set the mode of '{}'", path));
-        }
+        set_mode(path, mode | S_IRWXU);
+        modes_[path] = mode;
     }
 
-    void make_link(const RestoredLink& link) const
+    void make_link(const RestoredLink& link)
     {
         if (link.is_directory) {
             make_directory(link.target, link.mode, link.user, link.group);
@@ -104,6 +111,7 @@ private:
     const Manifest& manifest_;
     const RestoreLayout& layout_;
     const Owners& owners_;
+    DirectoryModes modes_;
 };
 
 } // namespace
@@ -139,9 +147,23 @@ void Owners::give(const std::string& path, std::uint16_t user, std::uint16_t gro
     }
 }
 
-void make_tree(const Manifest& manifest, const RestoreLayout& layout, const Owners& owners)
+DirectoryModes
+make_tree(const Manifest& manifest, const RestoreLayout& layout, const Owners& owners)
 {
-    TreeMaker(manifest, layout, owners).make();
+    return TreeMaker(manifest, layout, owners).make();
+}
+
+void close_tree(const DirectoryModes& modes, const RestoreLayout& layout)
+{
+    const std::string data_directory = layout.physical_path("");
+    const std::string control = parent_path(layout.physical_path(postgres::kControlFilePath));
+    // Backwards: what is below a directory can be reached until that is closed.
+    for (auto place = modes.rbegin(); place != modes.rend(); ++place) {
+        const auto& [path, mode] = *place;
+        if ((mode & S_IRWXU) != S_IRWXU && path != data_directory && path != control) {
+            set_mode(path, mode);
+        }
+    }
 }
 
 } // namespace pgstrata::engine

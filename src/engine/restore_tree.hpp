@@ -4,6 +4,7 @@
 #include "pgstrata/engine/restore_layout.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -25,9 +26,15 @@ private:
     std::vector<std::uint32_t> groups_;
 };
 
+// By the place of the directory on this host.
+using DirectoryModes = std::map<std::string, std::uint32_t>;
+
 // Makes the directories and links of a backup, or sets owner and mode of those that are there.
-void make_tree(const repository::Manifest& manifest,
-               const RestoreLayout& layout,
-               const Owners& owners);
+// Their owner may write to all of them for now; returns the modes that they are to have.
+DirectoryModes
+make_tree(const repository::Manifest& manifest, const RestoreLayout& layout, const Owners& owners);
+// Takes that right from the directories that are to be without it, but for the data directory and
+// that of pg_control: there the restore has to write until its end, and the server after it.
+void close_tree(const DirectoryModes& modes, const RestoreLayout& layout);
 
 } // namespace pgstrata::engine

@@ -77,6 +77,18 @@ public:
         }
     }
 
+    void archive_wal() const
+    {
+        WalBuilder builder;
+        for (const std::int64_t before : {9, 4, 0}) {
+            std::vector<std::byte> data(8);
+            constexpr std::int64_t kServerEpoch = 946684800'000000;
+            pgstrata::store(data.data(), kLastCommit - kServerEpoch - before * 1000000);
+            builder.append(1, 0, data);
+        }
+        archive_file(*repository, manifest.header.archive_id, kStartWal, builder.segment(0));
+    }
+
     // An older cluster where the restore will go.
     void make_old_cluster() const
     {
@@ -121,19 +133,6 @@ public:
     std::string target = base / "data";
     engine::RestoreOptions options;
     engine::Progress::Report report;
-
-private:
-    void archive_wal() const
-    {
-        WalBuilder builder;
-        for (const std::int64_t before : {9, 4, 0}) {
-            std::vector<std::byte> data(8);
-            constexpr std::int64_t kServerEpoch = 946684800'000000;
-            pgstrata::store(data.data(), kLastCommit - kServerEpoch - before * 1000000);
-            builder.append(1, 0, data);
-        }
-        archive_file(*repository, manifest.header.archive_id, kStartWal, builder.segment(0));
-    }
 };
 
 } // namespace pgstrata::test

@@ -11,6 +11,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <csignal>
 
 using namespace pgstrata;
@@ -104,6 +105,37 @@ TEST_CASE_METHOD(Restorable, "tablespaces and links are made where they belong",
     CHECK(fs::read_symlink(target + "/pg_xact") == base / "xact");
     CHECK(fs::file_size(base / "xact/0000") == 300000);
     CHECK(read_text_file(elsewhere / "conf/demo.conf") == "port = 5433\n");
+}
+
+TEST_CASE_METHOD(Restorable,
+                 "directories that their owner may not write to are restored, and so again",
+                 "[restore]")
+{
+    add("certs/server.crt", "certificate");
+    add("certs/private/server.key", "key");
+    const std::array<std::pair<std::string, unsigned>, 3> closed = {
+        {{"certs/private", 0000}, {"certs", 0550}, {"global", 0500}}};
+    store_files();
+    for (const auto& [path, mode] : closed) {
+        std::ranges::find(manifest.directories, path, &repository::ManifestDirectory::path)->mode =
+            mode;
+    }
+    commit();
+    archive_wal();
+    for (const bool is_delta : {false, true}) {
+        options.is_delta = is_delta;
+        restore();
+
+        CHECK(mode_of(target + "/certs") == 0550);
+        CHECK(mode_of(target + "/global") == 0700); // no server could use it otherwise
+        fs::permissions(target + "/certs", fs::perms::owner_all);
+        CHECK(mode_of(target + "/certs/private") == 0000);
+        fs::permissions(target + "/certs/private", fs::perms::owner_all);
+        check_restored(*this);
+        fs::permissions(target + "/certs/private", fs::perms::none);
+        fs::permissions(target + "/certs", fs::perms(0550));
+    }
+    fs::permissions(target + "/certs", fs::perms::owner_all);
 }
 
 TEST_CASE_METHOD(Restorable, "force leaves nothing of the old cluster", "[restore][bug-35]")
