@@ -122,6 +122,10 @@ void TargetFile::write(std::uint64_t offset, ByteView bytes) const
     }
     const ssize_t count =
         ::pwrite(direct_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0 && errno != EINVAL && errno != EINTR) {
+        // The cache would take what the disk did not.
+        raise_errno(ErrorCode::file_write, errno, fmt::format("write '{}' at {}", path_, offset));
+    }
     if (count != static_cast<ssize_t>(bytes.size())) {
         // The filesystem wants other borders, or is full: this tells.
         pwrite_fully(file_.get(), bytes, offset, path_);

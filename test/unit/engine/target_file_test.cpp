@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/target_file.hpp"
+#include "support/matchers.hpp"
 #include "support/page_cache.hpp"
 #include "support/temporary_directory.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -15,6 +19,7 @@
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::cached_pages;
+using pgstrata::test::HasCode;
 using pgstrata::test::TemporaryDirectory;
 
 namespace {
@@ -60,7 +65,26 @@ void check_windows(const std::string& path)
     }
 }
 
+// While there is one, writes past the cache fail with this reason.
+class FailingDisk {
+public:
+    explicit FailingDisk(int reason) { current = reason; }
+    FailingDisk(const FailingDisk&) = delete;
+    FailingDisk& operator=(const FailingDisk&) = delete;
+    ~FailingDisk() { current = 0; }
+
+    static inline int current = 0;
+};
+
 } // namespace
+
+// This takes the place of the C library's.
+extern "C" ssize_t pwrite(int fd, const void* bytes, std::size_t size, off_t offset)
+{
+    const bool is_direct = FailingDisk::current != 0 && (::fcntl(fd, F_GETFL) & O_DIRECT) != 0;
+    errno = FailingDisk::current;
+    return is_direct ? -1 : ::syscall(SYS_pwrite64, fd, bytes, size, offset);
+}
 
 TEST_CASE("a large file takes as much of the page cache as it was given", "[restore]")
 {
@@ -95,6 +119,29 @@ TEST_CASE("a large file takes stretches on any border", "[restore]")
                                  std::string(8192, 'c') + std::string(kWindow - 777 - 8192, '\0') +
                                  std::string(kWindow, 'd') + std::string(kSize - 3 * kWindow, '\0');
     CHECK((text == expected));
+}
+
+TEST_CASE("only what a disk did not refuse for its borders is an error", "[restore][bug-45]")
+{
+    const TemporaryDirectory directory;
+    CacheGauge gauge(0);
+    TargetFile file = TargetFile::create_large(directory / "file", kSize, gauge);
+    const int reason = GENERATE(EINVAL, EIO, ENOSPC);
+    CAPTURE(reason);
+    {
+        const FailingDisk disk(reason);
+        if (reason == EINVAL) {
+            file.write(0, window_of('a'));
+        } else {
+            CHECK_THROWS_MATCHES(
+                file.write(0, window_of('a')), Error, HasCode(ErrorCode::file_write));
+        }
+    }
+    file.finish({});
+
+    const char expected = reason == EINVAL ? 'a' : '\0';
+    CHECK((read_text_file(directory / "file", 2 * kSize).substr(0, kWindow) ==
+           std::string(kWindow, expected)));
 }
 
 TEST_CASE("a large file that is finished holds no descriptor", "[restore]")
