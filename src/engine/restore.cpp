@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore.hpp"
 
+#include "engine/restore_sync.hpp"
 #include "engine/restore_tree.hpp"
 
 #include "pgstrata/engine/place.hpp"
@@ -14,13 +15,11 @@
 #include "pgstrata/util/size.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <set>
 
 namespace pgstrata::engine {
 
@@ -43,13 +42,13 @@ public:
     RestoreReport run(const Progress::Report& report)
     {
         clear_target();
-        const DirectoryModes modes = make_tree(manifest_, layout_, owners_);
-        open_roots();
+        const DirectoryModes directories = make_tree(manifest_, layout_, owners_);
+        const RestoreFilesystems filesystems(directories);
         const std::uint64_t bytes = bytes_of_files();
         const PlaceReport placed = place(bytes, report);
         write_recovery_files();
-        close_tree(modes, layout_);
-        finish();
+        close_tree(directories, layout_);
+        finish(filesystems);
         return {.label = plan_.backup.label,
                 .repo_index = plan_.repo_index,
                 .bytes = bytes,
@@ -160,31 +159,9 @@ private:
         }
     }
 
-    // Before anything is written: what the disk fails to take is told to those who were there. One
-    // for each filesystem, since a cluster may have more tablespaces than there are descriptors.
-    void open_roots()
+    void sync_all(const RestoreFilesystems& filesystems) const
     {
-        std::set<dev_t> known;
-        for (const std::string& root : layout_.roots()) {
-            FileDescriptor directory = open_file(root, O_RDONLY | O_DIRECTORY);
-            struct stat status {};
-            if (::fstat(directory.get(), &status) != 0) {
-                raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", root));
-            }
-            if (known.insert(status.st_dev).second) {
-                roots_.emplace_back(root, std::move(directory));
-            }
-        }
-    }
-
-    void sync_roots() const
-    {
-        for (const auto& [root, directory] : roots_) {
-            if (::syncfs(directory.get()) != 0) {
-                raise_errno(
-                    ErrorCode::file_sync, errno, fmt::format("sync the filesystem of '{}'", root));
-            }
-        }
+        filesystems.sync();
         for (const RestoredLink& link : layout_.links()) {
             if (!link.is_directory) {
                 const FileDescriptor file = open_file(link.target, O_RDONLY);
@@ -197,11 +174,11 @@ private:
     // All else is durable before there is a pg_control, so no crash can leave a cluster that starts
     // half-restored. That of an online backup holds a checkpoint that no WAL has: without its
     // backup_label it does not start either.
-    void finish()
+    void finish(const RestoreFilesystems& filesystems)
     {
         log::info("restore global/pg_control (performed last to ensure aborted restores cannot be "
                   "started)");
-        sync_roots();
+        sync_all(filesystems);
         const ManifestFile& file = control_file();
         const std::string path = in_data_directory(postgres::kControlFilePath);
         write_file_durably(path, plan_.control_bytes, file.mode);
@@ -217,7 +194,6 @@ private:
     const Manifest& manifest_;
     const RestoreLayout& layout_;
     Owners owners_;
-    std::vector<std::pair<std::string, FileDescriptor>> roots_; // one of each filesystem
 };
 
 } // namespace
