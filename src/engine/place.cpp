@@ -331,6 +331,9 @@ private:
                 const ManifestFile& file,
                 const std::optional<UnixNanoseconds>& mtime) const
     {
+        if (state_.options.sync == FileSync::each) {
+            target.sync();
+        }
         const auto [user, group] = state_.options.owner(file.user, file.group);
         target.finish({.user = user, .group = group, .mode = file.mode, .mtime = mtime});
     }

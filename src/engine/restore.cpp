@@ -47,6 +47,7 @@ public:
         const std::uint64_t bytes = bytes_of_files();
         const PlaceReport placed = place(bytes, report);
         write_recovery_files();
+        sync_directories(directories);
         close_tree(directories, layout_);
         finish(filesystems);
         return {.label = plan_.backup.label,
@@ -116,6 +117,7 @@ private:
         place.stanza = options_.stanza;
         place.workers = options_.workers;
         place.reuse = plan_.reuse;
+        place.sync = file_sync_;
         place.owner = [this](std::uint16_t user, std::uint16_t group) {
             return owners_.find(user, group);
         };
@@ -159,6 +161,15 @@ private:
         }
     }
 
+    void sync_directories(const DirectoryModes& directories) const
+    {
+        if (file_sync_ == FileSync::each) {
+            for (const auto& [path, mode] : directories) {
+                sync_directory(path);
+            }
+        }
+    }
+
     void sync_all(const RestoreFilesystems& filesystems) const
     {
         filesystems.sync();
@@ -194,6 +205,7 @@ private:
     const Manifest& manifest_;
     const RestoreLayout& layout_;
     Owners owners_;
+    const FileSync file_sync_ = file_sync_for(kernel_release());
 };
 
 } // namespace

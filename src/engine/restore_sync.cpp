@@ -5,12 +5,31 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <set>
 
 namespace pgstrata::engine {
+
+std::string kernel_release()
+{
+    utsname system{};
+    return ::uname(&system) == 0 ? system.release : "";
+}
+
+FileSync file_sync_for(std::string_view kernel_release)
+{
+    constexpr std::pair<unsigned, unsigned> kFirstThatTells = {5, 8};
+    const char* const end = kernel_release.data() + kernel_release.size();
+    std::pair<unsigned, unsigned> version;
+    const auto [dot, failure] = std::from_chars(kernel_release.data(), end, version.first);
+    const bool is_known = failure == std::errc() && dot != end && *dot == '.' &&
+                          std::from_chars(dot + 1, end, version.second).ec == std::errc();
+    return is_known && version >= kFirstThatTells ? FileSync::with_filesystem : FileSync::each;
+}
 
 RestoreFilesystems::RestoreFilesystems(const DirectoryModes& directories)
 {

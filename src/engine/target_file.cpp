@@ -151,6 +151,11 @@ void TargetFile::resize(std::uint64_t size) const
     }
 }
 
+void TargetFile::sync() const
+{
+    sync_file(file_.get(), path_);
+}
+
 void TargetFile::finish(const FileAttributes& attributes)
 {
     const struct stat now = status_of(file_, path_);

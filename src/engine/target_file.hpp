@@ -46,6 +46,7 @@ public:
     // A failure of the disk may also be told by the sync that must follow.
     void write(std::uint64_t offset, ByteView bytes) const;
     void resize(std::uint64_t size) const;
+    void sync() const;
     // Sets what is not so yet and closes the file.
     void finish(const FileAttributes& attributes);
 

@@ -18,10 +18,17 @@ enum class Reuse : std::uint8_t {
               // backup's copy, is not even read
 };
 
+// What makes the files durable that are placed.
+enum class FileSync : std::uint8_t {
+    with_filesystem, // later, and by somebody else
+    each             // of its own, while it is open
+};
+
 struct PlaceOptions {
     std::string stanza;
     std::size_t workers = 1;
     Reuse reuse = Reuse::nothing;
+    FileSync sync = FileSync::with_filesystem;
     // Gives user and group of a manifest's name pair; {-1, -1} leaves the running user's.
     std::function<std::pair<std::uint32_t, std::uint32_t>(std::uint16_t, std::uint16_t)> owner;
 };
@@ -34,9 +41,9 @@ struct PlaceReport {
 
 // Writes every file of the manifest to its place: frames are read once for all the files in them,
 // pages and digests are checked. Throws Error(checksum) with the file's name when the repository's
-// bytes are not what was backed up. Files are written, not synced. Files left out (`skip`, paths)
-// are not touched. Files of databases that were not chosen become zeros and keep the time at which
-// they did, since they are not what the manifest says.
+// bytes are not what was backed up. Files left out (`skip`, paths) are not touched. Files of
+// databases that were not chosen become zeros and keep the time at which they did, since they are
+// not what the manifest says.
 PlaceReport place_files(const PlaceOptions& options,
                         const repository::Repository& repository,
                         const repository::Manifest& manifest,

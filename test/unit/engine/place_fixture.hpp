@@ -42,6 +42,7 @@ struct Placing : CopiedBackup {
         options.stanza = kRestoreStanza;
         options.workers = workers;
         options.reuse = reuse;
+        options.sync = sync;
         options.owner = [](std::uint16_t, std::uint16_t) { return std::pair(~0U, ~0U); };
         engine::Progress progress(total(),
                                   [&](std::uint64_t, std::uint64_t now) { reported = now; });
@@ -75,6 +76,7 @@ struct Placing : CopiedBackup {
     TemporaryDirectory target;
     engine::LayoutOptions layout_options;
     engine::Reuse reuse = engine::Reuse::nothing;
+    engine::FileSync sync = engine::FileSync::with_filesystem;
     std::vector<std::string> skip;
     std::uint64_t reported = 0;
     std::uint64_t done = 0;
