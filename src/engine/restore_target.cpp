@@ -182,6 +182,8 @@ ReplaceOptions check_roots(const RestoreLayout& layout, ReplaceOptions options)
     for (const RestoredLink& link : layout.links()) {
         if (!link.is_directory) {
             check_linked_file(link.target, may_hold_files);
+        } else if (link.is_tablespace && exists(link.target)) {
+            check_rights(link.target); // it gets the mode of the backup, like what is in it
         }
     }
     return options;

@@ -2,6 +2,7 @@
 #include "support/file_mode.hpp"
 #include "support/matchers.hpp"
 #include "support/umask.hpp"
+#include "unit/engine/other_user.hpp"
 #include "unit/engine/restore_fixture.hpp"
 
 #include "pgstrata/engine/restore_clean.hpp"
@@ -21,6 +22,7 @@ using pgstrata::test::HandMadeManifest;
 using pgstrata::test::HasCode;
 using pgstrata::test::mode_of;
 using pgstrata::test::names_below;
+using pgstrata::test::OtherUser;
 using pgstrata::test::prepare_roots;
 using pgstrata::test::TemporaryDirectory;
 using pgstrata::test::Umask;
@@ -222,6 +224,18 @@ TEST_CASE_METHOD(TargetFixture, "what is no directory of ours is refused", "[res
         CHECK_THROWS_WITH(prepare_roots(*layout, {}),
                           Catch::Matchers::Contains("without rwx permissions"));
     }
+}
+
+TEST_CASE_METHOD(TargetFixture,
+                 "the place of a tablespace that is somebody else's is refused",
+                 "[restore_target]")
+{
+    fs::create_directory(base / "ts");
+    const OtherUser other;
+
+    CHECK_THROWS_MATCHES(check_roots(*layout, {}), Error, HasCode(ErrorCode::path_open));
+    CHECK_THROWS_WITH(check_roots(*layout, {}),
+                      Catch::Contains(base / "ts' not owned by current user"));
 }
 
 TEST_CASE_METHOD(TargetFixture,

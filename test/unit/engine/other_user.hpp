@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: PostgreSQL
+#pragma once
+
+#include <sys/types.h>
+
+namespace pgstrata::test {
+
+// While there is one, the process takes itself for another user than the owner of its files. What
+// it may do with them stays as it is.
+class OtherUser {
+public:
+    OtherUser();
+    OtherUser(const OtherUser&) = delete;
+    OtherUser& operator=(const OtherUser&) = delete;
+    ~OtherUser();
+};
+
+} // namespace pgstrata::test
