@@ -56,7 +56,9 @@ std::vector<fs::directory_entry> entries_of(const std::string& path)
     for (auto entry = fs::directory_iterator(path, failure);
          !failure && entry != fs::directory_iterator();
          entry.increment(failure)) {
-        entries.push_back(*entry);
+        if (!is_lost_and_found(*entry)) {
+            entries.push_back(*entry);
+        }
     }
     if (failure) {
         raise_errno(ErrorCode::path_open, failure.value(), fmt::format("list '{}'", path));

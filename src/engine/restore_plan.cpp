@@ -51,6 +51,7 @@ public:
         if (attempt([&] { check_target(); })) {
             plan_.survey.emplace(
                 survey_target(*plan_.layout, plan_.manifest, plan_.kept, plan_.reuse));
+            attempt([&] { check_changeable(*plan_.survey); });
             attempt([&] { check_space(); });
         }
         return std::move(plan_);

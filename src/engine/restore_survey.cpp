@@ -7,10 +7,12 @@
 
 #include "pgstrata/engine/restore_target.hpp"
 #include "pgstrata/util/cancel.hpp"
+#include "pgstrata/util/error.hpp"
 #include "pgstrata/util/file_status.hpp"
 #include "pgstrata/util/path.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -25,6 +27,14 @@ using repository::ManifestFile;
 
 constexpr std::size_t kShownRemovals = 10;
 constexpr std::uint64_t kBlockSize = 512; // of st_blocks, whatever the filesystem's is
+
+// What is ours can be opened where it is not.
+bool may_be_changed(const std::string& directory)
+{
+    struct stat status {};
+    return ::stat(directory.c_str(), &status) != 0 || status.st_uid == ::geteuid() ||
+           ::access(directory.c_str(), R_OK | W_OK | X_OK) == 0;
+}
 
 class Surveyor : NonCopyable {
 public:
@@ -76,7 +86,14 @@ private:
         for (auto entry = fs::directory_iterator(path, failure);
              !failure && entry != fs::directory_iterator();
              entry.increment(failure)) {
-            entries.push_back(*entry);
+            if (!is_lost_and_found(*entry)) {
+                entries.push_back(*entry);
+            }
+        }
+        // One that is empty is removed without a right to it.
+        const bool is_changed = failure || !is_removed || !entries.empty();
+        if (is_changed && !may_be_changed(path)) {
+            survey_.closed.push_back(path);
         }
         std::ranges::sort(
             entries, {}, [](const fs::directory_entry& entry) { return entry.path().native(); });
@@ -137,6 +154,20 @@ private:
 };
 
 } // namespace
+
+void check_changeable(const TargetSurvey& survey)
+{
+    if (survey.closed.empty()) {
+        return;
+    }
+    const std::size_t more = survey.closed.size() - 1;
+    throw Error(ErrorCode::path_open,
+                fmt::format("unable to restore because the current user may not change what is in "
+                            "'{}'{}",
+                            survey.closed.front(),
+                            more == 0 ? "" : fmt::format(" and {} other directories", more)),
+                "remove it, or give it to the user that runs the restore");
+}
 
 TargetSurvey survey_target(const RestoreLayout& layout,
                            const Manifest& manifest,

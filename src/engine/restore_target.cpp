@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/restore_target.hpp"
 
+#include "engine/root_contents.hpp"
+
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/path.hpp"
@@ -64,11 +66,14 @@ void check_rights(const std::string& path)
 bool is_empty(const std::string& path)
 {
     std::error_code failure;
-    const bool empty = fs::is_empty(path, failure);
+    auto entry = fs::directory_iterator(path, failure);
+    while (!failure && entry != fs::directory_iterator() && is_lost_and_found(*entry)) {
+        entry.increment(failure);
+    }
     if (failure) {
         raise_errno(ErrorCode::path_open, failure.value(), fmt::format("list '{}'", path));
     }
-    return empty;
+    return entry == fs::directory_iterator();
 }
 
 // The links of this host may lead to places that only look different.

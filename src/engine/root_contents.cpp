@@ -10,6 +10,12 @@ namespace pgstrata::engine {
 namespace fs = std::filesystem;
 using repository::ManifestFile;
 
+namespace {
+
+constexpr const char* kLostAndFound = "lost+found";
+
+} // namespace
+
 RootContents::RootContents(const RestoreLayout& layout, const repository::Manifest& manifest)
     : layout_(layout), manifest_(manifest)
 {
@@ -50,6 +56,30 @@ const ManifestFile* RootContents::find_file(const std::string& name) const
 bool is_real_directory(const fs::directory_entry& entry)
 {
     return !entry.is_symlink() && entry.is_directory();
+}
+
+bool is_lost_and_found(std::string_view name,
+                       const struct stat& entry,
+                       const struct stat& directory,
+                       const struct stat& above)
+{
+    return name == kLostAndFound && S_ISDIR(entry.st_mode) && entry.st_uid == 0 &&
+           directory.st_dev != above.st_dev;
+}
+
+bool is_lost_and_found(const fs::directory_entry& entry)
+{
+    const fs::path& path = entry.path();
+    if (path.filename() != kLostAndFound) {
+        return false;
+    }
+    struct stat status {};
+    struct stat directory {};
+    struct stat above {};
+    return ::lstat(path.c_str(), &status) == 0 &&
+           ::stat(path.parent_path().c_str(), &directory) == 0 &&
+           ::stat((path.parent_path() / "..").c_str(), &above) == 0 &&
+           is_lost_and_found(kLostAndFound, status, directory, above);
 }
 
 std::string name_of_root(const RestoreLayout& layout, const RestoredLink& link)

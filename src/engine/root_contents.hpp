@@ -4,6 +4,8 @@
 #include "pgstrata/engine/restore_layout.hpp"
 #include "pgstrata/util/non_copyable.hpp"
 
+#include <sys/stat.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -32,6 +34,13 @@ private:
 
 // Not through a link.
 bool is_real_directory(const std::filesystem::directory_entry& entry);
+// The directory that fsck keeps at the top of a filesystem, which is root's and in nobody's way.
+bool is_lost_and_found(const std::filesystem::directory_entry& entry);
+// The same by what stat(2) says of the entry, the directory that it is in, and the one above that.
+bool is_lost_and_found(std::string_view name,
+                       const struct stat& entry,
+                       const struct stat& directory,
+                       const struct stat& above);
 // The name in the manifest of what lies in a root that a directory link leads to.
 std::string name_of_root(const RestoreLayout& layout, const RestoredLink& link);
 

@@ -7,7 +7,8 @@
 #include <vector>
 
 // Making room for a restore in roots that check_roots() has checked. Links are removed, never
-// followed; mount points stay. `keep` names files at the top of the data directory that stay.
+// followed; mount points stay, and so does what fsck keeps at the top of them. `keep` names files
+// at the top of the data directory that stay.
 namespace pgstrata::engine {
 
 // Removes pg_control, wherever it is, and syncs that: from then on no server can start there.

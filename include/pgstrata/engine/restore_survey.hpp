@@ -30,10 +30,14 @@ struct TargetSurvey {
     std::uint64_t bytes_compared = 0;       // that are there and are read to find out what differs
     std::uint64_t removed = 0;              // files, links and other entries, not directories
     std::vector<std::string> first_removed; // the paths of some of them
+    std::vector<std::string> closed;        // directories whose contents this user may not change
 };
 
+// Throws Error(path_open) where the restore would fail in the middle since a directory is closed.
+void check_changeable(const TargetSurvey& survey);
+
 // Looks at roots that check_roots() has accepted, and changes nothing. What cannot be looked at
-// counts for nothing.
+// takes no room.
 TargetSurvey survey_target(const RestoreLayout& layout,
                            const repository::Manifest& manifest,
                            const std::vector<std::string>& kept,

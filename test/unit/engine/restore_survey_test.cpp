@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "engine/root_contents.hpp"
 #include "engine/target_space.hpp"
+#include "support/matchers.hpp"
+#include "unit/engine/other_user.hpp"
 #include "unit/engine/restore_fixture.hpp"
 
 #include "pgstrata/engine/restore_survey.hpp"
@@ -8,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -15,6 +19,8 @@
 using namespace pgstrata;
 using namespace pgstrata::engine;
 using pgstrata::test::HandMadeManifest;
+using pgstrata::test::HasCode;
+using pgstrata::test::OtherUser;
 using pgstrata::test::TemporaryDirectory;
 using pgstrata::test::write_text_file;
 namespace fs = std::filesystem;
@@ -114,6 +120,70 @@ TEST_CASE_METHOD(SurveyFixture,
     CHECK(survey(Reuse::times).bytes_compared == 0);
     set_time("base/1", 1001);
     CHECK(survey(Reuse::times).bytes_compared == 100'000);
+}
+
+TEST_CASE_METHOD(SurveyFixture,
+                 "directories of others that cannot be emptied or written to are refused",
+                 "[engine][restore-plan]")
+{
+    if (::geteuid() == 0) {
+        return; // root can
+    }
+    write_text_file(data + "/base/1", "x");
+    write_text_file(data + "/old/file", "x");
+    write_text_file(data + "/hidden/file", "x");
+    fs::create_directories(data + "/empty");
+    const auto closed_by = [&](Reuse reuse) {
+        fs::permissions(data + "/base", fs::perms(0500));
+        fs::permissions(data + "/old", fs::perms(0500));
+        fs::permissions(data + "/empty", fs::perms(0500));
+        fs::permissions(data + "/hidden", fs::perms::none);
+        const TargetSurvey result = survey(reuse);
+        for (const auto* const path : {"/base", "/old", "/hidden"}) {
+            fs::permissions(data + path, fs::perms::owner_all);
+        }
+        return result;
+    };
+    CHECK(closed_by(Reuse::nothing).closed.empty()); // our own can be opened
+    check_changeable(closed_by(Reuse::nothing));
+
+    const OtherUser other;
+    for (const Reuse reuse : {Reuse::nothing, Reuse::contents}) {
+        const TargetSurvey result = closed_by(reuse);
+        CHECK(result.closed ==
+              std::vector<std::string>{data + "/base", data + "/hidden", data + "/old"});
+        CHECK_THROWS_MATCHES(check_changeable(result), Error, HasCode(ErrorCode::path_open));
+        CHECK_THROWS_WITH(check_changeable(result),
+                          Catch::Contains(data + "/base' and 2 other directories"));
+    }
+}
+
+TEST_CASE("only root's lost+found at the top of a filesystem is left alone",
+          "[engine][restore-plan]")
+{
+    struct Case {
+        std::string name;
+        mode_t mode;
+        uid_t owner;
+        dev_t above;
+        bool is_left_alone;
+    };
+    const auto given = GENERATE(Case{"lost+found", S_IFDIR, 0, 2, true},
+                                Case{"lost", S_IFDIR, 0, 2, false},
+                                Case{"lost+found", S_IFREG, 0, 2, false},
+                                Case{"lost+found", S_IFLNK, 0, 2, false},
+                                Case{"lost+found", S_IFDIR, 70, 2, false},
+                                Case{"lost+found", S_IFDIR, 0, 1, false});
+    CAPTURE(given.name, given.mode, given.owner, given.above);
+    struct stat entry {};
+    entry.st_mode = given.mode | S_IRWXU;
+    entry.st_uid = given.owner;
+    struct stat directory {};
+    directory.st_dev = 1;
+    struct stat above {};
+    above.st_dev = given.above;
+
+    CHECK(is_lost_and_found(given.name, entry, directory, above) == given.is_left_alone);
 }
 
 TEST_CASE_METHOD(SurveyFixture, "hollow databases need no room", "[engine][restore-plan]")
