@@ -19,6 +19,16 @@ void require_digest(int result)
     }
 }
 
+bool try_md5(ByteView bytes, std::array<std::byte, 16>& digest)
+{
+    return crypto().digest(bytes.data(),
+                           bytes.size(),
+                           as_u8(MutableBytes(digest)),
+                           nullptr,
+                           crypto().md5(),
+                           nullptr) == 1;
+}
+
 Digest128 canonical_bytes(XXH128_hash_t hash)
 {
     XXH128_canonical_t canonical;
@@ -63,15 +73,16 @@ Sha256Digest sha256(ByteView bytes)
 std::array<std::byte, 16> md5(ByteView bytes)
 {
     std::array<std::byte, 16> digest{};
-    if (crypto().digest(bytes.data(),
-                        bytes.size(),
-                        as_u8(MutableBytes(digest)),
-                        nullptr,
-                        crypto().md5(),
-                        nullptr) != 1) {
+    if (!try_md5(bytes, digest)) {
         raise(ErrorCode::crypto, "the digest library refuses MD5");
     }
     return digest;
+}
+
+bool has_md5()
+{
+    std::array<std::byte, 16> digest{};
+    return try_md5({}, digest);
 }
 
 Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second, ByteView third)

@@ -4,6 +4,7 @@
 #include "storage/http.hpp"
 #include "storage/retry.hpp"
 
+#include "pgstrata/codec/digest.hpp"
 #include "pgstrata/storage/s3.hpp"
 
 #include <functional>
@@ -19,6 +20,7 @@ struct AwsSurroundings {
     std::function<std::optional<std::string>(const std::string&)> variable; // the environment's
     std::function<UnixSeconds()> now;
     std::uint64_t metadata_timeout_milliseconds = 2000;
+    std::function<bool()> has_md5 = codec::has_md5; // hosts in FIPS mode forbid it
 };
 AwsSurroundings real_surroundings();
 

@@ -113,6 +113,17 @@ std::vector<HttpHeader> S3Client::new_object_headers() const
     return headers;
 }
 
+HttpHeader S3Client::digest_header(ByteView body) const
+{
+    if (!has_md5()) {
+        throw Error(ErrorCode::crypto,
+                    fmt::format("bucket '{}' wants MD5 digests, which this system forbids",
+                                options_.bucket),
+                    "use a bucket without object lock, or a host that is not in FIPS mode");
+    }
+    return {"content-md5", md5_base64(body)};
+}
+
 HttpAnswer S3Client::try_once(const S3Request& request,
                               const AwsCredentials& credentials,
                               const std::string& payload_hash)
@@ -137,7 +148,7 @@ HttpAnswer S3Client::try_once(const S3Request& request,
         http.headers.push_back({"x-amz-request-payer", "requester"});
     }
     if (request.digest == Digest::always || (wants_digest_ && !request.body.empty())) {
-        http.headers.push_back({"content-md5", md5_base64(request.body)});
+        http.headers.push_back(digest_header(request.body));
     }
     http.headers.push_back({"authorization",
                             authorization({request.method, path, query, http.headers, payload_hash},

@@ -67,6 +67,8 @@ public:
     }
 
     const S3Options& options() const noexcept { return options_; }
+    // Without it requests fail whose digest is always wanted.
+    bool has_md5() const { return surroundings_.has_md5(); }
     std::string key_of(std::string_view path) const { return object_key(options_.root, path); }
     // "s3://bucket/key"
     std::string name_of(std::string_view key) const;
@@ -88,6 +90,7 @@ public:
     };
 
 private:
+    HttpHeader digest_header(ByteView body) const;
     HttpAnswer try_once(const S3Request& request,
                         const AwsCredentials& credentials,
                         const std::string& payload_hash);

@@ -277,9 +277,12 @@ Error S3Storage::left_behind(std::string_view key, const StoreError& told) const
             is_denied ? missing_right("s3:DeleteObject", client_->options()) : std::string()};
 }
 
-// False when the store cannot.
+// False when the store cannot, or this host cannot ask it to.
 bool S3Storage::remove_at_once(std::span<const std::string> keys, LeftKeys& left)
 {
+    if (!client_->has_md5()) {
+        return false;
+    }
     const std::string body = deletion_body(keys);
     S3Request request{.action = fmt::format("remove {} objects such as '{}'",
                                             keys.size(),

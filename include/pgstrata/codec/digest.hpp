@@ -34,6 +34,7 @@ Sha256Digest hmac_sha256(ByteView key, ByteView first, ByteView second = {}, Byt
 // For stores that insist on it, never for safety. Throws Error(crypto) where the system's policy
 // forbids it.
 std::array<std::byte, 16> md5(ByteView bytes);
+bool has_md5(); // whether that is allowed
 
 // XXH3-128 with a seed, in the canonical (big-endian) byte order of xxHash.
 Digest128 xxh3_128(ByteView bytes, std::uint64_t seed = 0);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "support/matchers.hpp"
+
 #include "pgstrata/codec/digest.hpp"
 #include "pgstrata/util/hex.hpp"
 
 #include <catch2/catch.hpp>
+#include <openssl/evp.h>
 
 using namespace pgstrata;
 using namespace pgstrata::codec;
@@ -54,4 +57,17 @@ TEST_CASE("MD5 gives the digests of RFC 1321", "[codec][digest]")
 {
     CHECK(to_hex(md5({})) == "d41d8cd98f00b204e9800998ecf8427e");
     CHECK(to_hex(md5(as_bytes("message digest"))) == "f96b697d7cb7938d525a2f31aaf161d0");
+}
+
+TEST_CASE("where the system forbids MD5 that is told", "[codec][digest]")
+{
+    CHECK(has_md5());
+    // As a host in FIPS mode is set up.
+    REQUIRE(EVP_set_default_properties(nullptr, "fips=yes") == 1);
+    const bool is_allowed = has_md5();
+    CHECK_THROWS_MATCHES(md5({}), Error, test::HasCode(ErrorCode::crypto));
+    REQUIRE(EVP_set_default_properties(nullptr, "") == 1);
+
+    CHECK_FALSE(is_allowed);
+    CHECK(has_md5());
 }

@@ -362,6 +362,32 @@ TEST_CASE("what somebody else has removed is removed", "[s3]")
     CHECK_THROWS_MATCHES(store->remove("a"), Error, HasCode(ErrorCode::service));
 }
 
+TEST_CASE("a host that forbids MD5 does without where it can", "[s3]")
+{
+    FakeS3 fake;
+    const auto store = make_s3_storage(
+        fake.options(),
+        {.variable = {}, .now = [] { return now_seconds(); }, .has_md5 = [] { return false; }});
+    SECTION("many are removed one by one")
+    {
+        fake.objects = {{"root/a", {}}, {"root/b", {}}, {"root/c", {}}};
+
+        store->remove_all(std::vector<std::string>{"a", "b"});
+
+        CHECK(fake.objects.size() == 1);
+        CHECK(fake.count("POST") == 0);
+        CHECK(fake.count("DELETE") == 2);
+    }
+    SECTION("a bucket that insists on it cannot be written to")
+    {
+        fake.before = [](const SeenRequest&) {
+            return error_reply(400, "InvalidRequest", "Content-MD5 is required");
+        };
+        CHECK_THROWS_MATCHES(
+            write_text(*store, "a", "x", WriteMode::replace), Error, HasCode(ErrorCode::crypto));
+    }
+}
+
 TEST_CASE("a listing of some names asks for no others", "[s3]")
 {
     FakeS3 fake;
