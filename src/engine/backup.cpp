@@ -396,9 +396,12 @@ private:
         if (options_.can_resume) {
             copy.journal = journal_header();
         }
-        if (is_online()) {
-            copy.check_source = [this] { server_->check(); };
-        }
+        copy.check_worthwhile = [this] {
+            claim_->check_renewed();
+            if (is_online()) {
+                server_->check();
+            }
+        };
         return copy;
     }
 

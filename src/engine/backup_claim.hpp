@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace pgstrata::engine {
 
@@ -29,10 +30,14 @@ public:
     const repository::DurableWork* durable() const noexcept { return durable_.get(); }
     // Throws Error(lock_acquire) when somebody else has taken the label over.
     void check() const;
+    // The same as far as renewing the lease has found it out: no request.
+    void check_renewed() const;
     // The backup exists from now on, whatever happens to its journals and lease, which go.
     void finish() noexcept;
 
 private:
+    std::string find_rival(const std::vector<std::string>& known) const;
+    void yield_to_rivals(const std::vector<std::string>& known) const;
     void give_up() noexcept;
 
     const repository::Repository& repository_;

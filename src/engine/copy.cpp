@@ -17,7 +17,7 @@ namespace {
 using repository::ContentKind;
 using repository::ManifestFile;
 
-constexpr std::uint64_t kSourceCheckInterval = 2000; // milliseconds
+constexpr std::uint64_t kWorthwhileInterval = 2000; // milliseconds
 
 class CopyWorker : NonCopyable {
 public:
@@ -40,7 +40,7 @@ public:
             }
             check_cancelled();
             if (worker == 0) {
-                check_source();
+                check_worthwhile();
             }
             copy(units[i]);
             packer_.end_unit();
@@ -49,12 +49,12 @@ public:
     }
 
 private:
-    void check_source()
+    void check_worthwhile()
     {
         const std::uint64_t now = monotonic_milliseconds();
-        if (state_.options.check_source && now - source_checked_ >= kSourceCheckInterval) {
-            source_checked_ = now;
-            state_.options.check_source();
+        if (state_.options.check_worthwhile && now - worthwhile_checked_ >= kWorthwhileInterval) {
+            worthwhile_checked_ = now;
+            state_.options.check_worthwhile();
         }
     }
 
@@ -78,7 +78,7 @@ private:
     FramePacker packer_;
     WholeFileCopier whole_files_;
     PageFileCopier page_files_;
-    std::uint64_t source_checked_ = monotonic_milliseconds();
+    std::uint64_t worthwhile_checked_ = monotonic_milliseconds();
 };
 
 } // namespace

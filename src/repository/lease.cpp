@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -41,6 +42,7 @@ public:
     }
 
     bool is_held() const override { return find_lease_turn(repository_, stanza_, label_) == turn_; }
+    bool is_lost() const noexcept override { return is_lost_; }
 
     void release() override
     {
@@ -84,6 +86,7 @@ private:
             }
             try {
                 if (!is_held()) {
+                    is_lost_ = true;
                     log::warn("the lease of this backup was taken over by somebody else");
                     return;
                 }
@@ -99,6 +102,7 @@ private:
     std::string label_;
     unsigned turn_;
     std::string path_;
+    std::atomic<bool> is_lost_ = false;
     std::mutex wait_mutex_;
     std::condition_variable_any wait_;
     std::jthread renewer_; // last: it uses the members above

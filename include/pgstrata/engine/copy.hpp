@@ -33,8 +33,8 @@ struct CopyOptions {
     // Set to keep journals, so that this try can be taken up again.
     std::optional<repository::JournalHeader> journal;
     // Called on the caller's thread every few seconds; throws when going on has no sense, such as
-    // when the server has died.
-    std::function<void()> check_source;
+    // when the server has died or somebody else has taken the label over.
+    std::function<void()> check_worthwhile;
 };
 
 // Reads what the plan names and stores in packs what the prior backup, whose table of packs the

@@ -44,6 +44,8 @@ public:
     // False when it was removed or somebody has a later turn: a process that was stopped for a long
     // time was taken for dead, and what it made is no longer its own.
     virtual bool is_held() const = 0;
+    // Whether that was found out when it was to be renewed: no request.
+    virtual bool is_lost() const noexcept = 0;
     // Removes the lease and those of earlier turns. Not called when the process dies: then it runs
     // out.
     virtual void release() = 0;

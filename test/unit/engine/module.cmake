@@ -1,6 +1,6 @@
 pgstrata_unit_test(engine
   SOURCES abandoned_test.cpp archive_get_async_test.cpp archive_get_test.cpp archive_state_test.cpp
-          archive_push_async_test.cpp archive_push_test.cpp backup_chain_fault_test.cpp
+          archive_push_async_test.cpp archive_push_test.cpp backup_chain_fault_test.cpp backup_claim_test.cpp
           backup_fault_test.cpp backup_plan_test.cpp backup_source_test.cpp backup_test.cpp cache_gauge_test.cpp change_detection_test.cpp cluster_check_test.cpp
           copy_candidates_test.cpp copy_delta_test.cpp copy_pages_test.cpp copy_resume_test.cpp
           copy_test.cpp expire_fault_test.cpp expire_race_test.cpp expire_test.cpp lock_test.cpp other_user.cpp place_chain_test.cpp place_delta_test.cpp place_plan_test.cpp place_test.cpp
