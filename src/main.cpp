@@ -18,8 +18,9 @@
 #include <cerrno>
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
-#include <vector>
+#include <string_view>
 
 // main() cannot be in a namespace. NOLINTNEXTLINE(google-build-using-namespace)
 using namespace pgstrata;
@@ -219,18 +220,14 @@ int run(const config::Environment& environment, const Config& config)
     return run_framed(config, environment);
 }
 
-// Whether the command line means archive-get, even when something else is wrong with it. The
-// command may be shortened; "a" alone is annotate.
-bool is_archive_get(const std::vector<std::string>& arguments)
+// Whether the command line may mean archive-get, whatever else is wrong with it: a word that looks
+// like it may as well be the value of an option. The command may be shortened ("a" alone is
+// annotate) and name its role.
+bool may_be_archive_get(std::span<char* const> arguments)
 {
-    const std::string_view name = "archive-get";
-    for (const std::string& word : arguments) {
-        if (const config::CommandRow* command = config::find_command(word)) {
-            return command->name == name;
-        }
-    }
-    return std::ranges::any_of(arguments, [&](const std::string& word) {
-        return word.size() > 1 && name.starts_with(word);
+    return std::ranges::any_of(arguments, [](std::string_view word) {
+        const std::string_view name = word.substr(0, word.find(':'));
+        return name.size() > 1 && std::string_view("archive-get").starts_with(name);
     });
 }
 
@@ -239,13 +236,12 @@ bool is_archive_get(const std::vector<std::string>& arguments)
 int main(int argc, char** argv)
 {
     int status = 0;
-    bool is_get = false;
+    // For when loading throws. NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores)
+    bool is_get = may_be_archive_get({argv, argv + argc});
     try {
         fill_standard_descriptors();
         configure_early_log();
         const config::Environment environment = config::process_environment(argc, argv);
-        // For when loading throws. NOLINTNEXTLINE(clang-analyzer-deadcode.DeadStores)
-        is_get = is_archive_get(environment.arguments);
         const Config config = config::load_config(environment);
         is_get = config.command().id == config::Command::archive_get;
         status = run(environment, config);

@@ -122,6 +122,9 @@ TEST_CASE("archive-get that cannot know ends above 125, so that recovery stops",
           125);
     CHECK(site.run({"archive-get", name, target, "--repo1-path=/nonexistent"}).status > 125);
     CHECK(site.run({"archive-get", name, target, "--no-such-option"}).status > 125);
+    CHECK(site.run({"--log-level-console", "info", "archive-get", name, target, "--no"}).status >
+          125);
+    CHECK(site.run({"arch:main", name, target, "--no-such-option"}).status > 125);
     CHECK(site.run({"archive-get", name}).status > 125);
     CHECK(site.run({"archive-get", name, "/nonexistent/directory/file"}).status > 125);
     fs::permissions(site.repository() + "/archive", fs::perms::none);
