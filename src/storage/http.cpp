@@ -385,7 +385,10 @@ HttpAnswer HttpClient::send(const HttpRequest& request)
         answer.failure = text[0] != '\0' ? text.data() : curl_library().easy_strerror(code);
         answer.may_pass = !is_permanent(code);
     }
-    pool_->give_back(std::move(handle));
+    // Some versions of libcurl take no options any more after a failure to connect.
+    if (code == CURLE_OK) {
+        pool_->give_back(std::move(handle));
+    }
     return answer;
 }
 

@@ -210,6 +210,19 @@ TEST_CASE("a refused connection and an unknown host may pass", "[s3][http]")
     CHECK(answer.may_pass);
 }
 
+TEST_CASE("a request can be sent again after a failure", "[s3][http][bug-44]")
+{
+    HttpClient client({.timeout_milliseconds = 200});
+    const std::string nowhere = GENERATE("http://127.0.0.1:1/", "http://no-such-host.invalid/");
+    CAPTURE(nowhere);
+    HttpServer server(hello);
+
+    for (int i = 0; i < 3; ++i) {
+        CHECK(client.send({.url = nowhere}).may_pass);
+        CHECK(get(client, server).status == 200);
+    }
+}
+
 TEST_CASE("want of file descriptors is not taken for a fault of the network", "[s3][http][bug-58]")
 {
     const HttpServer server(hello);
