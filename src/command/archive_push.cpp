@@ -154,12 +154,17 @@ void exclude_other_clusters(const config::Config& config, PushTargets& opened)
     opened.failures += mismatches;
 }
 
-void push_file(const engine::PushOptions& options, const PushTargets& opened)
+std::string push_file(const engine::PushOptions& options, const PushTargets& opened)
 {
     std::string failures = opened.failures;
     for (const engine::PushFailure& failure : engine::push_wal(options, opened.targets)) {
         failures += "\n" + describe_failure(failure.index, failure.error);
     }
+    return failures;
+}
+
+void refuse_failures(const std::string& failures)
+{
     if (!failures.empty()) {
         throw Error(ErrorCode::command,
                     "archive-push command encountered error(s):" + failures,
@@ -180,7 +185,7 @@ void push_now(const config::Config& config, const std::string& path)
 {
     const std::string name(file_name(path));
     if (is_to_be_dropped(config, path)) {
-        drop_wal(config, nullptr, {name});
+        drop_wal(config, name);
         log::warn("dropped WAL file '{}' because archive queue exceeded {}",
                   name,
                   format_size(*queue_limit(config)));
@@ -193,7 +198,9 @@ void push_now(const config::Config& config, const std::string& path)
         raise_no_repository(opened.failures);
     }
     exclude_other_clusters(config, opened);
-    push_file(options, opened);
+    const std::string failures = push_file(options, opened);
+    record_gaps(config, push_spool(config), [&]() -> const PushTargets& { return opened; });
+    refuse_failures(failures);
     log::info("pushed WAL file '{}' to the archive", name);
 }
 

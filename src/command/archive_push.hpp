@@ -7,6 +7,7 @@
 #include "pgstrata/engine/archive_push_async.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -35,18 +36,28 @@ PushTargets open_push_targets(const config::Config& config);
 // Makes failures of the targets, at least one, that are not of the cluster in pg1-path. Throws
 // Error(archive_mismatch) when none is left, or without pg1-path when they are of different ones.
 void exclude_other_clusters(const config::Config& config, PushTargets& opened);
-// Throws Error(command) unless every repository has the file.
-void push_file(const engine::PushOptions& options, const PushTargets& opened);
+// Why not every repository has the file, in the form of try_repositories().
+std::string push_file(const engine::PushOptions& options, const PushTargets& opened);
+// Throws Error(command) with those.
+void refuse_failures(const std::string& failures);
 
-// Records in every repository that can be reached that these WAL files are not going to be
-// archived; with a spool the records that are left to make are kept there.
-void drop_wal(const config::Config& config,
-              const engine::Spool* spool,
-              const std::vector<std::string>& names);
-// Makes the records that an earlier drop_wal() could not make.
+// {spool-path}/archive/{stanza}/out
+engine::Spool push_spool(const config::Config& config);
+
+// WAL that is dropped is not going to be archived. The record of that waits in the spool, so that
+// no repository has to answer while PostgreSQL runs out of space, and comes to the repositories
+// after a later push.
+void leave_gap(const config::Config& config,
+               const engine::Spool& spool,
+               const std::string& wal_name);
+// Brings the records in the spool, if there are any, to the repositories, which are asked for only
+// then. A failure is a WARN.
 void record_gaps(const config::Config& config,
                  const engine::Spool& spool,
-                 const PushTargets& opened);
+                 const std::function<const PushTargets&()>& open);
+// Leaves the record of one file; where there is no spool to leave it in, straight in the
+// repositories that can be reached.
+void drop_wal(const config::Config& config, const std::string& wal_name);
 
 // archive-async: waits until the process in the background has stored the file, and starts it where
 // it has to. False when that process would never look at it: the path is not that of a file that

@@ -17,7 +17,6 @@ namespace pgstrata::command {
 namespace {
 
 using engine::Spool;
-using engine::SpoolFolder;
 
 // A process in the background that ended without a word is started again after this, then after
 // twice as long.
@@ -37,9 +36,8 @@ std::string wal_directory(const config::Config& config)
 class Waiter {
 public:
     Waiter(const config::Config& config, const std::string& path)
-        : config_(config),
-          spool_(config.text("spool-path"), config.text("stanza"), SpoolFolder::out), path_(path),
-          name_(file_name(path)), place_(place_of(config, config.repo_indexes()))
+        : config_(config), spool_(push_spool(config)), path_(path), name_(file_name(path)),
+          place_(place_of(config, config.repo_indexes()))
     {
     }
 
@@ -161,9 +159,7 @@ private:
 // The repositories of a process in the background, opened when the first file is pushed.
 class LazyTargets {
 public:
-    LazyTargets(const config::Config& config, const Spool& spool) : config_(config), spool_(spool)
-    {
-    }
+    explicit LazyTargets(const config::Config& config) : config_(config) {}
 
     // Throws the same failure to all.
     const PushTargets& get()
@@ -187,7 +183,6 @@ private:
                 raise_no_repository(opened.failures);
             }
             exclude_other_clusters(config_, opened);
-            record_gaps(config_, spool_, opened);
             opened_ = std::move(opened);
         } catch (const Error& error) {
             failure_ = error;
@@ -195,28 +190,17 @@ private:
     }
 
     const config::Config& config_;
-    const Spool& spool_;
     std::mutex mutex_;
     std::optional<PushTargets> opened_;
     std::optional<Error> failure_;
 };
-
-std::vector<std::string> names_of(const std::vector<engine::ReadyFile>& files)
-{
-    std::vector<std::string> names;
-    names.reserve(files.size());
-    for (const engine::ReadyFile& file : files) {
-        names.push_back(file.name);
-    }
-    return names;
-}
 
 engine::PushCount push_all(const config::Config& config, const Spool& spool)
 {
     spool.prepare();
     engine::remove_leftovers(spool);
     const std::string directory = wal_directory(config);
-    LazyTargets targets(config, spool);
+    LazyTargets targets(config);
     const engine::PushOptions base = push_options(config);
     engine::PushRun run{.spool = spool};
     run.wal_directory = directory;
@@ -232,17 +216,17 @@ engine::PushCount push_all(const config::Config& config, const Spool& spool)
         options.on_warning = [&](const std::string& text) {
             warnings += (warnings.empty() ? "" : "\n") + text;
         };
-        push_file(options, targets.get());
+        refuse_failures(push_file(options, targets.get()));
         return warnings;
     };
-    run.drop = [&](const std::vector<engine::ReadyFile>& files) {
-        drop_wal(config, &spool, names_of(files));
-    };
+    run.drop = [&](const engine::ReadyFile& file) { leave_gap(config, spool, file.name); };
     run.check = [&] {
         check_cancelled();
         engine::check_stop_file(config.text("lock-path"), config.text("stanza"));
     };
-    return engine::push_waiting(run);
+    const engine::PushCount count = engine::push_waiting(run);
+    record_gaps(config, spool, [&]() -> const PushTargets& { return targets.get(); });
+    return count;
 }
 
 } // namespace
@@ -264,7 +248,7 @@ bool push_through_spool(const config::Config& config, const std::string& path)
 int push_in_background(const config::Config& config)
 {
     const engine::LocalLock lock(archive_lock(config));
-    const Spool spool(config.text("spool-path"), config.text("stanza"), SpoolFolder::out);
+    const Spool spool = push_spool(config);
     engine::PushCount count;
     try {
         count = push_all(config, spool);

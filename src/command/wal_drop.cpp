@@ -8,16 +8,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace pgstrata::command {
 
 namespace {
 
-constexpr std::string_view kGap = ".gap";
+using engine::Spool;
+
 constexpr const char* kReason = "archive-push-queue-max was exceeded";
 
-// A record as it waits in the spool for a repository that could not be reached.
+// A record as it waits in the spool for the repositories.
 struct WaitingGap {
     repository::WalGap gap;
     std::uint64_t system_identifier = 0; // 0 when unknown: it may be of any cluster
@@ -44,21 +47,46 @@ std::optional<WaitingGap> parse_gap(const std::string& text)
     }
 }
 
-std::vector<WaitingGap> make_gaps(const config::Config& config,
-                                  const std::vector<std::string>& names)
+WaitingGap make_gap(const config::Config& config, const std::string& wal_name)
 {
-    WaitingGap waiting;
-    waiting.gap.reason = kReason;
-    waiting.gap.time = now_seconds();
-    waiting.gap.host = host_name();
+    WaitingGap waiting{{wal_name, kReason, now_seconds(), host_name()}};
     if (config.has("pg-path")) {
         waiting.system_identifier =
             postgres::read_control_file(config.text("pg-path")).control.system_identifier;
     }
+    return waiting;
+}
+
+std::string spool_name(std::string_view wal_name)
+{
+    return fmt::format("{}{}", wal_name, Spool::kGapSuffix);
+}
+
+// A spool that is closed to us holds none of ours.
+bool has_gaps(const Spool& spool)
+{
+    if (::access(spool.path().c_str(), R_OK | W_OK | X_OK) != 0) {
+        return false;
+    }
+    return std::ranges::any_of(
+        spool.names(), [](const std::string& name) { return name.ends_with(Spool::kGapSuffix); });
+}
+
+// By name. What cannot be read is removed.
+std::vector<WaitingGap> read_gaps(const Spool& spool)
+{
     std::vector<WaitingGap> gaps;
-    for (const std::string& name : names) {
-        waiting.gap.wal_name = name;
-        gaps.push_back(waiting);
+    for (const std::string& name : spool.names()) {
+        if (!name.ends_with(Spool::kGapSuffix)) {
+            continue;
+        }
+        const auto waiting = parse_gap(spool.read_text(name));
+        if (waiting && spool_name(waiting->gap.wal_name) == name) {
+            gaps.push_back(*waiting);
+        } else {
+            log::warn("'{}' cannot be read and is removed", spool.path(name));
+            spool.remove(name);
+        }
     }
     return gaps;
 }
@@ -81,47 +109,61 @@ record(const config::Config& config, const WaitingGap& waiting, const PushTarget
     return failures;
 }
 
-} // namespace
-
-void drop_wal(const config::Config& config,
-              const engine::Spool* spool,
-              const std::vector<std::string>& names)
+void warn_of_failures(const std::string& failures)
 {
-    const std::vector<WaitingGap> gaps = make_gaps(config, names);
-    if (spool != nullptr) {
-        for (const WaitingGap& waiting : gaps) {
-            spool->write_text(waiting.gap.wal_name + std::string(kGap), to_text(waiting));
-        }
-    }
-    const PushTargets opened = open_push_targets(config);
-    std::string failures;
-    for (const WaitingGap& waiting : gaps) {
-        const std::string failed = record(config, waiting, opened);
-        if (failed.empty() && spool != nullptr) {
-            spool->remove(waiting.gap.wal_name + std::string(kGap));
-        }
-        failures = failed.empty() ? failures : failed;
-    }
     if (!failures.empty()) {
         log::warn("not every repository has a record of the dropped WAL:{}", failures);
     }
 }
 
-void record_gaps(const config::Config& config,
-                 const engine::Spool& spool,
-                 const PushTargets& opened)
+} // namespace
+
+engine::Spool push_spool(const config::Config& config)
 {
-    for (const std::string& name : spool.names()) {
-        if (!name.ends_with(kGap)) {
-            continue;
+    return {config.text("spool-path"), config.text("stanza"), engine::SpoolFolder::out};
+}
+
+void leave_gap(const config::Config& config, const Spool& spool, const std::string& wal_name)
+{
+    spool.write_text(spool_name(wal_name), to_text(make_gap(config, wal_name)));
+}
+
+void record_gaps(const config::Config& config,
+                 const Spool& spool,
+                 const std::function<const PushTargets&()>& open)
+{
+    try {
+        if (!has_gaps(spool)) {
+            return;
         }
-        const auto waiting = parse_gap(spool.read_text(name));
-        if (!waiting || waiting->gap.wal_name + std::string(kGap) != name) {
-            log::warn("'{}' cannot be read and is removed", spool.path(name));
-            spool.remove(name);
-        } else if (record(config, *waiting, opened).empty()) {
-            spool.remove(name);
+        const PushTargets& opened = open();
+        std::string failures;
+        for (const WaitingGap& waiting : read_gaps(spool)) {
+            const std::string failed = record(config, waiting, opened);
+            if (failed.empty()) {
+                spool.remove(spool_name(waiting.gap.wal_name));
+            } else {
+                failures = failed;
+            }
         }
+        warn_of_failures(failures);
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::terminated) {
+            throw;
+        }
+        log::warn("records of dropped WAL stay in '{}': {}", spool.path(), error.what());
+    }
+}
+
+void drop_wal(const config::Config& config, const std::string& wal_name)
+{
+    try {
+        const Spool spool = push_spool(config);
+        spool.prepare();
+        leave_gap(config, spool, wal_name);
+    } catch (const Error& error) {
+        log::detail("no record of dropped WAL can be left in the spool: {}", error.what());
+        warn_of_failures(record(config, make_gap(config, wal_name), open_push_targets(config)));
     }
 }
 

@@ -201,8 +201,8 @@ inline constexpr std::array kGeneralRows = {
     choice("sort", on(repo_ls), "asc", "none|asc|desc",
         "Listing order for repo-ls.").on_command_line(),
     path("spool-path", on(archive_get, archive_push, backup, check, restore), "/var/spool/pgstrata",
-        "Local directory for WAL on its way to or from the repository.").internal_for(on(backup, check, restore))
-        .depends("{archive-push:archive-async=y}"), // a restore hands it on to archive-get unasked
+        "Local directory for WAL on its way to or from the repository, and for notes of dropped WAL.")
+        .internal_for(on(backup, check, restore)),
     string("stanza", kRepository | on(start, stop), "",
         "Name of the cluster to act on, as in its section of the configuration file.").on_command_line()
         .internal_for(on(repo_get, repo_ls, repo_rm))

@@ -122,8 +122,9 @@ private:
 
     void drop(const std::vector<ReadyFile>& files)
     {
-        run_.drop(files);
         for (const ReadyFile& file : files) {
+            run_.check();
+            run_.drop(file);
             const std::string warning =
                 fmt::format("dropped WAL file '{}' because archive queue exceeded {}",
                             file.name,

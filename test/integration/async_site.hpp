@@ -96,6 +96,28 @@ inline void wait_until_idle(const Site& site)
                [&] { return !has_background_process(site); });
 }
 
+// Nothing waits, and nobody is left who archives.
+inline void stop_archiving(Site& site)
+{
+    wait_until_archived(site);
+    site.set_archiving(false);
+    wait_until_idle(site);
+}
+
+// The segment that the archiver takes next. Archiving is off: it has failed with that one, so the
+// one before was not still on its way.
+inline std::string first_waiting(Site& site)
+{
+    std::string name;
+    wait_until("the archiver to fail", [&] {
+        const auto mark = site.cluster().sql(
+            "SELECT min(name) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'");
+        name = mark.substr(0, mark.size() - std::string(".ready").size());
+        return site.cluster().sql("SELECT last_failed_wal FROM pg_stat_archiver") == name;
+    });
+    return name;
+}
+
 inline void set_permissions(const std::string& path, unsigned mode)
 {
     std::filesystem::permissions(path, std::filesystem::perms(mode));

@@ -32,14 +32,6 @@ std::vector<std::string> acknowledged_too_early(Site& site)
     return done;
 }
 
-// Nothing waits, and nobody is left who archives.
-void stop_archiving(Site& site)
-{
-    wait_until_archived(site);
-    site.set_archiving(false);
-    wait_until_idle(site);
-}
-
 // Whether the repository takes WAL.
 void set_writable(const Site& site, bool is_writable)
 {
@@ -63,20 +55,6 @@ bool kill_background_process(const Site& site, std::chrono::milliseconds delay)
         }
     }
     return false;
-}
-
-// The segment that the archiver takes next. Archiving is off: it has failed with that one, so the
-// one before was not still on its way.
-std::string first_waiting(Site& site)
-{
-    std::string name;
-    wait_until("the archiver to fail", [&] {
-        const auto mark = site.cluster().sql(
-            "SELECT min(name) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'");
-        name = mark.substr(0, mark.size() - std::string(".ready").size());
-        return site.cluster().sql("SELECT last_failed_wal FROM pg_stat_archiver") == name;
-    });
-    return name;
 }
 
 // A segment that was stored beside the one that was pushed, and waits for PostgreSQL to ask. Nobody
@@ -242,56 +220,6 @@ TEST_CASE("a configuration that the environment names is found in the background
 
     CHECK(result.status == 0);
     CHECK(archived(site).count(name) == 1);
-}
-
-TEST_CASE("WAL over the limit is dropped with a warning and a record", "[async][archive][bug-20]")
-{
-    const auto mode = GENERATE(as<std::string>(), "archive-async=y", "archive-async=n");
-    CAPTURE(mode);
-    auto options = asynchronous({"archive-push-queue-max=2MB"});
-    options.settings.back() = mode;
-    Site site(options);
-    site.backup();
-    stop_archiving(site);
-    make_wal(site, 6);
-    const auto first = first_waiting(site);
-    site.set_archiving(true);
-    wait_until_archived(site);
-    const auto after = site.cluster().archive_current_segment();
-
-    const auto gap = site.info().at("archive").at(0).at("gap").at(0);
-    const auto dropped = gap.at("min").get<std::string>();
-    // A process that was at work before may have stored the first of them.
-    CHECK(dropped >= first);
-    CHECK(gap.at("max") < after);
-    CHECK_THAT(site.must({"info"}).out,
-               Catch::Contains("wal archive gap (dropped) min/max: " + dropped));
-    CHECK_THAT(
-        site.cluster().log(),
-        Catch::Contains("dropped WAL file '" + dropped + "' because archive queue exceeded 2MB"));
-    CHECK(archived(site).count(dropped) == 0);
-    CHECK(archived(site).count(after) == 1);
-    const auto target = site.new_path("restored");
-    fs::create_directory(target);
-    CHECK_THAT(site.must({"restore", "--pg1-path=" + target}).text(),
-               Catch::Contains(dropped) && Catch::Contains("archive-push-queue-max"));
-}
-
-TEST_CASE("what was dropped while the repository was away is recorded later",
-          "[async][archive][bug-20]")
-{
-    Site site(asynchronous({"archive-push-queue-max=2MB"}));
-    site.cluster().archive_current_segment();
-    set_permissions(site.repository(), 0000);
-    make_wal(site, 6);
-    wait_until_archived(site);
-    set_permissions(site.repository(), 0750);
-    CHECK_FALSE(site.info().at("archive").at(0).contains("gap"));
-
-    site.cluster().archive_current_segment();
-    wait_until_archived(site);
-
-    CHECK(site.info().at("archive").at(0).contains("gap"));
 }
 
 TEST_CASE("a segment is acknowledged when every repository has it", "[async][archive][bug-25]")

@@ -43,6 +43,7 @@ add_executable(integration
   integration/two_hosts_test.cpp
   integration/two_repositories_test.cpp
   integration/verify_test.cpp
+  integration/wal_drop_test.cpp
   integration/window_test.cpp
   support/ceph.cpp
   support/chain.cpp

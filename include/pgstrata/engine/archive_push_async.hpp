@@ -57,8 +57,9 @@ struct PushRun {
     // Stores one file in every repository or throws; returns a warning or "". Called by workers,
     // each with its share of threads.
     std::function<std::string(const ReadyFile&, std::size_t threads)> push;
-    // Makes it known that these are dropped. Not called again for what it was called for.
-    std::function<void(const std::vector<ReadyFile>&)> drop;
+    // Leaves a durable record that this file is dropped. PostgreSQL gets rid of the file next, so
+    // this must need nothing that may be away.
+    std::function<void(const ReadyFile&)> drop;
     // Called before each file; ends the run by throwing.
     std::function<void()> check;
 };

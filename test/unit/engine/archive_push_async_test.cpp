@@ -49,10 +49,7 @@ struct PushFixture {
             pushed.push_back(file.name);
             return warning;
         };
-        run.drop = [this](const std::vector<ReadyFile>& files) {
-            const Names names = names_of(files);
-            dropped.insert(dropped.end(), names.begin(), names.end());
-        };
+        run.drop = [this](const ReadyFile& file) { dropped.push_back(file.name); };
     }
     void add(const std::string& name, std::string_view content = "0123456789") const
     {
@@ -235,9 +232,14 @@ TEST_CASE("a drop that cannot be recorded is none", "[engine][async][bug-20]")
     PushFixture fixture;
     fixture.run.queue_limit = 5;
     fixture.add(segment(1));
-    fixture.run.drop = [](const std::vector<ReadyFile>&) { raise(ErrorCode::file_write, "full"); };
+    fixture.add(segment(2));
+    fixture.run.drop = [](const ReadyFile& file) {
+        if (file.name == segment(2)) {
+            raise(ErrorCode::file_write, "full");
+        }
+    };
     CHECK_THROWS_MATCHES(push_waiting(fixture.run), Error, HasCode(ErrorCode::file_write));
-    CHECK_FALSE(fixture.spool.read_stored(segment(1)));
+    CHECK(fixture.spool.names() == Names{segment(1) + ".ok"});
 }
 
 TEST_CASE("a queue that overflows during a slow batch is dropped before the batch ends",
