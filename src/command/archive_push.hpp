@@ -51,10 +51,13 @@ void leave_gap(const config::Config& config,
                const engine::Spool& spool,
                const std::string& wal_name);
 // Brings the records in the spool, if there are any, to the repositories, which are asked for only
-// then. A failure is a WARN.
+// then. A failure is a WARN. Each repository gets at least one of those that it has not, and no
+// more than fit into the time, since WAL waits; the others are for the next time.
+constexpr std::uint64_t kRecordMilliseconds = 2000;
 void record_gaps(const config::Config& config,
                  const engine::Spool& spool,
-                 const std::function<const PushTargets&()>& open);
+                 const std::function<const PushTargets&()>& open,
+                 std::uint64_t limit = kRecordMilliseconds);
 // Leaves the record of one file; where there is no spool to leave it in, straight in the
 // repositories that can be reached.
 void drop_wal(const config::Config& config, const std::string& wal_name);

@@ -91,22 +91,53 @@ std::vector<WaitingGap> read_gaps(const Spool& spool)
     return gaps;
 }
 
-// The repositories that did not take the record.
-std::string
-record(const config::Config& config, const WaitingGap& waiting, const PushTargets& opened)
+bool is_about(const WaitingGap& waiting, const engine::PushTarget& target)
 {
-    std::string failures = opened.failures;
-    for (const engine::PushTarget& target : opened.targets) {
-        if (waiting.system_identifier != 0 &&
-            waiting.system_identifier != target.cluster.system_identifier) {
-            continue;
+    return waiting.system_identifier == 0 ||
+           waiting.system_identifier == target.cluster.system_identifier;
+}
+
+// Goes through the records from the first to be recorded on, `done` with each that the target has
+// in the end. The time ends it after at least one that was new.
+void record_in(const engine::PushTarget& target,
+               const std::string& stanza,
+               const std::vector<WaitingGap>& gaps,
+               std::uint64_t deadline,
+               std::size_t& done)
+{
+    const auto known = repository::gap_names(*target.repository, stanza, target.cluster.id);
+    for (const WaitingGap& waiting : gaps) {
+        const bool is_new = is_about(waiting, target) && !known.contains(waiting.gap.wal_name);
+        if (is_new) {
+            repository::write_gap(*target.repository, stanza, target.cluster.id, waiting.gap);
         }
-        failures += try_repositories({target.index}, [&](unsigned) {
-            repository::write_gap(
-                *target.repository, config.text("stanza"), target.cluster.id, waiting.gap);
-        });
+        ++done;
+        if (is_new && monotonic_milliseconds() >= deadline) {
+            return;
+        }
     }
-    return failures;
+}
+
+struct Recording {
+    std::size_t done = 0; // records, from the first on, that every repository has
+    std::string failures;
+};
+
+// A repository is given up at its first failure.
+Recording record(const config::Config& config,
+                 const std::vector<WaitingGap>& gaps,
+                 const PushTargets& opened,
+                 std::uint64_t limit)
+{
+    Recording recording{opened.failures.empty() ? gaps.size() : 0, opened.failures};
+    for (const engine::PushTarget& target : opened.targets) {
+        std::size_t done = 0;
+        recording.failures += try_repositories({target.index}, [&](unsigned) {
+            record_in(target, config.text("stanza"), gaps, monotonic_milliseconds() + limit, done);
+        });
+        recording.done = std::min(recording.done, done);
+    }
+    return recording;
 }
 
 void warn_of_failures(const std::string& failures)
@@ -130,23 +161,20 @@ void leave_gap(const config::Config& config, const Spool& spool, const std::stri
 
 void record_gaps(const config::Config& config,
                  const Spool& spool,
-                 const std::function<const PushTargets&()>& open)
+                 const std::function<const PushTargets&()>& open,
+                 std::uint64_t limit)
 {
     try {
         if (!has_gaps(spool)) {
             return;
         }
         const PushTargets& opened = open();
-        std::string failures;
-        for (const WaitingGap& waiting : read_gaps(spool)) {
-            const std::string failed = record(config, waiting, opened);
-            if (failed.empty()) {
-                spool.remove(spool_name(waiting.gap.wal_name));
-            } else {
-                failures = failed;
-            }
+        const std::vector<WaitingGap> gaps = read_gaps(spool);
+        const Recording recording = record(config, gaps, opened, limit);
+        for (std::size_t i = 0; i < recording.done; ++i) {
+            spool.remove(spool_name(gaps[i].gap.wal_name));
         }
-        warn_of_failures(failures);
+        warn_of_failures(recording.failures);
     } catch (const Error& error) {
         if (error.code() == ErrorCode::terminated) {
             throw;
@@ -163,7 +191,9 @@ void drop_wal(const config::Config& config, const std::string& wal_name)
         leave_gap(config, spool, wal_name);
     } catch (const Error& error) {
         log::detail("no record of dropped WAL can be left in the spool: {}", error.what());
-        warn_of_failures(record(config, make_gap(config, wal_name), open_push_targets(config)));
+        const PushTargets opened = open_push_targets(config);
+        warn_of_failures(
+            record(config, {make_gap(config, wal_name)}, opened, kRecordMilliseconds).failures);
     }
 }
 

@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 
 #include <map>
-#include <set>
 
 namespace pgstrata::repository {
 
@@ -112,18 +111,23 @@ std::string describe_gap(const Repository& repository,
     }
 }
 
+std::set<std::string> gap_names(const Repository& repository, std::string_view stanza, ArchiveId id)
+{
+    std::set<std::string> names;
+    repository.storage().list(gap_path(stanza, id), [&](const storage::EntryInfo& entry) {
+        if (auto name = parse_gap_name(entry.name)) {
+            names.insert(std::move(*name));
+        }
+    });
+    return names;
+}
+
 std::vector<WalRange>
 list_gaps(const Repository& repository, std::string_view stanza, const Cluster& cluster)
 {
-    std::vector<std::string> names;
-    repository.storage().list(gap_path(stanza, cluster.id), [&](const storage::EntryInfo& entry) {
-        if (auto name = parse_gap_name(entry.name)) {
-            names.push_back(std::move(*name));
-        }
-    });
     ArchiveIndex archive(repository, stanza, cluster.id);
     std::vector<WalRange> gaps;
-    for (const std::string& name : names) {
+    for (const std::string& name : gap_names(repository, stanza, cluster.id)) {
         if (archive.has(name)) {
             continue;
         }

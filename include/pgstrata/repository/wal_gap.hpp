@@ -5,6 +5,7 @@
 #include "pgstrata/repository/wal_archive.hpp"
 
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,6 +37,9 @@ std::string describe_gap(const Repository& repository,
                          std::string_view stanza,
                          ArchiveId id,
                          std::string_view wal_name);
+// The files that there are records of. Reads a listing only.
+std::set<std::string>
+gap_names(const Repository& repository, std::string_view stanza, ArchiveId id);
 // The dropped files that have not come to the archive after all, by name; segments that follow one
 // another are one range. Reads listings only.
 std::vector<WalRange>
