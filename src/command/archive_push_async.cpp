@@ -10,6 +10,7 @@
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
 
+#include <algorithm>
 #include <mutex>
 
 namespace pgstrata::command {
@@ -21,6 +22,9 @@ using engine::Spool;
 // A process in the background that ended without a word is started again after this, then after
 // twice as long.
 constexpr std::uint64_t kFirstRestart = 1000;
+// One that has not stored the file by then may be stuck with a repository, which a full queue must
+// not wait for.
+constexpr std::uint64_t kPatience = 5000;
 
 std::string wal_directory(const config::Config& config)
 {
@@ -30,6 +34,22 @@ std::string wal_directory(const config::Config& config)
                     "the process in the background looks there for WAL to archive");
     }
     return join_path(config.text("pg-path"), "pg_wal");
+}
+
+// A run that does not push anything.
+engine::PushRun make_run(const config::Config& config, const Spool& spool)
+{
+    engine::PushRun run{.spool = spool};
+    run.wal_directory = wal_directory(config);
+    run.place = place_of(config, config.repo_indexes());
+    run.batch_size = static_cast<std::uint64_t>(config.number("archive-push-batch-size"));
+    run.queue_limit = queue_limit(config);
+    run.drop = [&](const engine::ReadyFile& file) { leave_gap(config, spool, file.name); };
+    run.check = [&] {
+        check_cancelled();
+        engine::check_stop_file(config.text("lock-path"), config.text("stanza"));
+    };
+    return run;
 }
 
 // One archive-push that waits for its file.
@@ -63,17 +83,24 @@ public:
     void wait()
     {
         const auto timeout = static_cast<std::uint64_t>(config_.number("archive-timeout"));
-        const std::uint64_t deadline = monotonic_milliseconds() + timeout;
+        const std::uint64_t begin = monotonic_milliseconds();
+        const std::uint64_t patience = std::min(kPatience, timeout / 2);
+        std::uint64_t next_drop = patience; // since the beginning
         GrowingPause pause = background_pause();
         // An error that is there already is of an earlier try, and this one is here to try again.
         known_error_ = spool_.error_identity(name_);
         for (bool is_first = true; is_first || !take(); is_first = false) {
             throw_new_error();
             engine::check_stop_file(config_.text("lock-path"), config_.text("stanza"));
-            if (monotonic_milliseconds() >= deadline) {
+            const std::uint64_t waited = monotonic_milliseconds() - begin;
+            if (waited >= timeout) {
                 give_up(timeout);
             }
             start_where_needed();
+            if (waited >= next_drop) {
+                engine::drop_overflow(make_run(config_, spool_));
+                next_drop = waited + patience;
+            }
             pause.sleep();
         }
     }
@@ -199,30 +226,20 @@ engine::PushCount push_all(const config::Config& config, const Spool& spool)
 {
     spool.prepare();
     engine::remove_leftovers(spool);
-    const std::string directory = wal_directory(config);
     LazyTargets targets(config);
     const engine::PushOptions base = push_options(config);
-    engine::PushRun run{.spool = spool};
-    run.wal_directory = directory;
-    run.place = place_of(config, config.repo_indexes());
-    run.batch_size = static_cast<std::uint64_t>(config.number("archive-push-batch-size"));
-    run.queue_limit = queue_limit(config);
+    engine::PushRun run = make_run(config, spool);
     run.workers = base.workers;
     run.push = [&](const engine::ReadyFile& file, std::size_t workers) {
         std::string warnings;
         engine::PushOptions options = base;
-        options.path = join_path(directory, file.name);
+        options.path = join_path(run.wal_directory, file.name);
         options.workers = workers;
         options.on_warning = [&](const std::string& text) {
             warnings += (warnings.empty() ? "" : "\n") + text;
         };
         refuse_failures(push_file(options, targets.get()));
         return warnings;
-    };
-    run.drop = [&](const engine::ReadyFile& file) { leave_gap(config, spool, file.name); };
-    run.check = [&] {
-        check_cancelled();
-        engine::check_stop_file(config.text("lock-path"), config.text("stanza"));
     };
     const engine::PushCount count = engine::push_waiting(run);
     record_gaps(config, spool, [&]() -> const PushTargets& { return targets.get(); });

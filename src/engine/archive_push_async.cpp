@@ -93,6 +93,15 @@ public:
         }
     }
 
+    std::size_t drop_overflow()
+    {
+        const PushPlan plan = look();
+        if (is_queue_full(plan.push, run_.queue_limit)) {
+            drop(plan.push);
+        }
+        return dropped_;
+    }
+
 private:
     // Marks first: a mark that is gone in between is of a file that PostgreSQL is done with.
     PushPlan look() const
@@ -278,6 +287,11 @@ void remove_leftovers(const Spool& spool)
 PushCount push_waiting(const PushRun& run)
 {
     return Pusher(run).go();
+}
+
+std::size_t drop_overflow(const PushRun& run)
+{
+    return Pusher(run).drop_overflow();
 }
 
 } // namespace pgstrata::engine

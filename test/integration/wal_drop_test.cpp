@@ -139,3 +139,25 @@ TEST_CASE("a full queue is dropped at once though the repository never answers",
     CHECK(site.info().at("archive").at(0).at("gap").at(0).at("min") == name);
     CHECK_FALSE(fs::exists(spool(site, "out/" + name + ".gap")));
 }
+
+TEST_CASE("a full queue is dropped though the process in the background is stuck",
+          "[async][archive][bug-20]")
+{
+    Site site(asynchronous({"archive-push-queue-max=2MB"}));
+    const SilentServer silent;
+    stop_archiving(site);
+    make_wal(site, 1);
+    const auto path = site.cluster().path("pg_wal/" + first_waiting(site));
+    const ProcessOptions options{.environment = silent.environment()};
+    CHECK(site.run({"archive-push", path, "--archive-timeout=1s"}, options).status == 82);
+    make_wal(site, 6);
+
+    const auto begin = Steady::now();
+    const auto result = site.run({"archive-push", path}, options);
+
+    CHECK(Steady::now() - begin < 10s);
+    CHECK(result.status == 0);
+    CHECK_THAT(result.text(), Catch::Contains("dropped WAL file"));
+    CHECK(background_process(site) != 0);
+    end_background_process(site);
+}

@@ -58,7 +58,7 @@ struct PushRun {
     // each with its share of threads.
     std::function<std::string(const ReadyFile&, std::size_t threads)> push;
     // Leaves a durable record that this file is dropped. PostgreSQL gets rid of the file next, so
-    // this must need nothing that may be away.
+    // this must need nothing that may be away. Two processes may do so at the same time.
     std::function<void(const ReadyFile&)> drop;
     // Called before each file; ends the run by throwing.
     std::function<void()> check;
@@ -72,5 +72,8 @@ struct PushCount {
 // Goes on until nothing waits or one file fails: after that nothing more is begun. Failures of
 // single files are marked, not thrown.
 PushCount push_waiting(const PushRun& run);
+// Drops what waits when that is more than the limit, as a run does, for who is kept waiting by one
+// that is stuck. Returns how many files that are.
+std::size_t drop_overflow(const PushRun& run);
 
 } // namespace pgstrata::engine

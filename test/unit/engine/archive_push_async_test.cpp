@@ -266,6 +266,22 @@ TEST_CASE("a queue that overflows during a slow batch is dropped before the batc
     CHECK(fixture.dropped.size() == 8);
 }
 
+TEST_CASE("what waits over the limit can be dropped by who is kept waiting",
+          "[engine][async][bug-20]")
+{
+    PushFixture fixture;
+    fixture.run.queue_limit = 15;
+    fixture.add(segment(1));
+    CHECK(drop_overflow(fixture.run) == 0);
+    fixture.add(segment(2));
+
+    CHECK(drop_overflow(fixture.run) == 2);
+    CHECK(drop_overflow(fixture.run) == 0);
+
+    CHECK(fixture.dropped == Names{segment(1), segment(2)});
+    CHECK(fixture.is_marked(segment(1)));
+}
+
 TEST_CASE("a request to end leaves what was stored marked and nothing else",
           "[engine][async][bug-57]")
 {
