@@ -75,7 +75,7 @@ bool is_ready(const std::string& path)
     return ::access(mark.c_str(), F_OK) == 0;
 }
 
-PushTargets open_push_targets(const config::Config& config)
+PushTargets open_push_targets(const config::Config& config, Patience patience)
 {
     struct Attempt {
         OpenedRepository repository;
@@ -88,7 +88,8 @@ PushTargets open_push_targets(const config::Config& config)
     parallel_for_each(indexes.size(), indexes.size(), [&](std::size_t i) {
         Attempt& attempt = attempts[i];
         attempt.failure = try_repositories({indexes[i]}, [&](unsigned index) {
-            attempt.repository = open_repository(config, index);
+            attempt.repository =
+                open_repository(config, index, RepositoryAccess::existing, patience);
             attempt.cluster =
                 engine::current_cluster(*attempt.repository.repository, config.text("stanza"));
         });

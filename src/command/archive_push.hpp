@@ -32,7 +32,8 @@ struct PushTargets {
     std::vector<engine::PushTarget> targets; // none for those that failed
     std::string failures;                    // of the others; see try_repositories()
 };
-PushTargets open_push_targets(const config::Config& config);
+PushTargets open_push_targets(const config::Config& config,
+                              Patience patience = Patience::configured);
 // Makes failures of the targets, at least one, that are not of the cluster in pg1-path. Throws
 // Error(archive_mismatch) when none is left, or without pg1-path when they are of different ones.
 void exclude_other_clusters(const config::Config& config, PushTargets& opened);
@@ -59,7 +60,7 @@ void record_gaps(const config::Config& config,
                  const std::function<const PushTargets&()>& open,
                  std::uint64_t limit = kRecordMilliseconds);
 // Leaves the record of one file; where there is no spool to leave it in, straight in the
-// repositories that can be reached.
+// repositories that answer soon.
 void drop_wal(const config::Config& config, const std::string& wal_name);
 
 // archive-async: waits until the process in the background has stored the file, and starts it where

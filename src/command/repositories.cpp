@@ -9,11 +9,21 @@
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/process.hpp"
 
+#include <algorithm>
+
 namespace pgstrata::command {
 
 namespace {
 
 constexpr std::size_t kPassphraseLimit = 65536;
+
+// Each request is tried once.
+void make_brief(storage::S3Options& options)
+{
+    constexpr std::uint64_t kBrief = 5000;
+    options.http.timeout_milliseconds = std::min(options.http.timeout_milliseconds, kBrief);
+    options.retry = {.limit_milliseconds = options.http.timeout_milliseconds, .least_tries = 1};
+}
 
 std::string first_line(const std::string& text)
 {
@@ -41,10 +51,15 @@ std::string read_passphrase(const config::Config& config, unsigned index)
 
 } // namespace
 
-std::unique_ptr<storage::Storage> open_storage(const config::Config& config, unsigned index)
+std::unique_ptr<storage::Storage>
+open_storage(const config::Config& config, unsigned index, Patience patience)
 {
     if (config.text("repo-type", index) == "s3") {
-        return storage::make_s3_storage(s3_options(config, index));
+        storage::S3Options options = s3_options(config, index);
+        if (patience == Patience::brief) {
+            make_brief(options);
+        }
+        return storage::make_s3_storage(std::move(options));
     }
     // A mounted CIFS share is a directory to us: writing to it finds out what it cannot do.
     return storage::make_posix_storage({.root = config.text("repo-path", index)});
@@ -74,12 +89,14 @@ repository::CipherSetting cipher_setting(const config::Config& config, unsigned 
     return setting;
 }
 
-OpenedRepository
-open_repository(const config::Config& config, unsigned index, RepositoryAccess access)
+OpenedRepository open_repository(const config::Config& config,
+                                 unsigned index,
+                                 RepositoryAccess access,
+                                 Patience patience)
 {
     OpenedRepository opened;
     opened.index = index;
-    opened.storage = open_storage(config, index);
+    opened.storage = open_storage(config, index, patience);
     const repository::CipherSetting setting = cipher_setting(config, index);
     opened.repository = access == RepositoryAccess::create
                             ? repository::Repository::open_or_create(*opened.storage, setting)

@@ -191,7 +191,7 @@ void drop_wal(const config::Config& config, const std::string& wal_name)
         leave_gap(config, spool, wal_name);
     } catch (const Error& error) {
         log::detail("no record of dropped WAL can be left in the spool: {}", error.what());
-        const PushTargets opened = open_push_targets(config);
+        const PushTargets opened = open_push_targets(config, Patience::brief);
         warn_of_failures(
             record(config, {make_gap(config, wal_name)}, opened, kRecordMilliseconds).failures);
     }

@@ -161,3 +161,25 @@ TEST_CASE("a full queue is dropped though the process in the background is stuck
     CHECK(background_process(site) != 0);
     end_background_process(site);
 }
+
+TEST_CASE("a full queue is dropped soon where there is no spool either", "[archive][bug-20]")
+{
+    Site site({.cluster = {.wal_segment_mb = 1}, .settings = {"archive-push-queue-max=2MB"}});
+    const SilentServer silent;
+    stop_archiving(site);
+    make_wal(site, 6);
+    const auto path = site.cluster().path("pg_wal/" + first_waiting(site));
+    set_permissions(site.path("spool"), 0500);
+
+    const auto begin = Steady::now();
+    const auto result = site.run({"archive-push", path}, {.environment = silent.environment()});
+
+    CHECK(Steady::now() - begin < 20s);
+    CHECK(result.status == 0);
+    CHECK_THAT(result.text(),
+               Catch::Contains("not every repository has a record") &&
+                   Catch::Contains("dropped WAL file"));
+    CHECK(site.run({"archive-push", path}).status == 0);
+    CHECK(site.info().at("archive").at(0).at("gap").size() == 1);
+    set_permissions(site.path("spool"), 0750);
+}

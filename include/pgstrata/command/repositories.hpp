@@ -19,8 +19,13 @@ struct OpenedRepository {
     std::unique_ptr<repository::Repository> repository;
 };
 
+// How long a store may be silent: brief is for who has to go on without it.
+enum class Patience : unsigned char { configured, brief };
+
 // Where the bytes of repoN are; nothing is read or made.
-std::unique_ptr<storage::Storage> open_storage(const config::Config& config, unsigned index);
+std::unique_ptr<storage::Storage> open_storage(const config::Config& config,
+                                               unsigned index,
+                                               Patience patience = Patience::configured);
 
 // The cipher of repoN with its passphrase, from the option, the file or the command that has it.
 // Throws Error(option_required) for an empty one.
@@ -29,7 +34,8 @@ repository::CipherSetting cipher_setting(const config::Config& config, unsigned 
 enum class RepositoryAccess : unsigned char { existing, create };
 OpenedRepository open_repository(const config::Config& config,
                                  unsigned index,
-                                 RepositoryAccess access = RepositoryAccess::existing);
+                                 RepositoryAccess access = RepositoryAccess::existing,
+                                 Patience patience = Patience::configured);
 
 // For a command that works on all repositories: the one that --repo chose, else all.
 std::vector<unsigned> chosen_repositories(const config::Config& config);
