@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/archive_push.hpp"
 
+#include "pgstrata/engine/spool.hpp"
 #include "pgstrata/log/log.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
@@ -182,6 +183,15 @@ private:
     postgres::WalTimeScan times_;
 };
 
+// What is written into, or replaced, while it is read would be stored as a mixture.
+void refuse_changed(const std::string& path, const std::optional<WalOnDisk>& before)
+{
+    const auto after = look_at_wal(path);
+    if (!before || !after || before->identity != after->identity) {
+        raise(ErrorCode::file_read, "'{}' changed while it was read", path);
+    }
+}
+
 // Whether what was archived under `digest` is this file. The digest of another kind needs reading
 // the file once more.
 bool is_same_file(const PreparedFile& file, const std::string& path, const std::string& digest)
@@ -348,7 +358,9 @@ std::vector<PushFailure> push_wal(const PushOptions& options,
     }
     PreparedFile file;
     file.name = *wal_name;
+    const auto before = look_at_wal(options.path);
     FilePreparer(options, file).run(options.workers);
+    refuse_changed(options.path, before);
     if (options.check_header && postgres::holds_wal(file.name.kind)) {
         for (const PushTarget& target : targets) {
             check_header(file, target.cluster);

@@ -40,10 +40,10 @@ struct PushFailure {
 // served at the same time, a single one by the calling thread. A file that is already
 // there with the same contents is left as it is. Throws Error(parameter_invalid) for a name that is
 // none of PostgreSQL's, Error(archive_mismatch) when the header names another cluster, version or
-// place, Error(format) for a file of the wrong size, and Error(archive_duplicate) when a target has
-// other contents under the name: then nothing is written anywhere. Where listing is cheap a target
-// is looked at again when the file is stored, and the same error is thrown: of two who store other
-// contents at the same time at least one hears of it.
+// place, Error(format) for a file of the wrong size, Error(file_read) for one that changes, and
+// Error(archive_duplicate) when a target has other contents under the name: then nothing is written
+// anywhere. Where listing is cheap a target is looked at again when the file is stored, and the
+// same error is thrown: of two who store other contents at the same time at least one hears of it.
 [[nodiscard]] std::vector<PushFailure> push_wal(const PushOptions& options,
                                                 const std::vector<PushTarget>& targets);
 

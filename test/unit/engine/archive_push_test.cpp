@@ -416,6 +416,31 @@ TEST_CASE("a file that is not there or is no file is not pushed", "[engine][arch
     CHECK_THROWS_MATCHES(push_wal(run.options, run.targets()), Error, HasCode(ErrorCode::format));
 }
 
+TEST_CASE("a file that changes while it is read is not stored", "[engine][archive][bug-17]")
+{
+    bool is_refused = false;
+    for (int tries = 0; tries < 100 && !is_refused; ++tries) {
+        ArchiveRun run;
+        run.options.path = run.directory / kSegmentName;
+        std::ofstream(run.options.path, std::ios::binary) << make_segment();
+        const std::jthread writer([&](const std::stop_token& token) {
+            while (!token.stop_requested()) {
+                std::filesystem::last_write_time(run.options.path,
+                                                 std::filesystem::file_time_type::clock::now());
+            }
+        });
+        try {
+            static_cast<void>(push_wal(run.options, run.targets()));
+        } catch (const Error& error) {
+            is_refused = true;
+            CHECK(error.code() == ErrorCode::file_read);
+            CHECK_THAT(error.what(), Catch::Contains("changed while it was read"));
+            CHECK(objects_in(run.first) == 0);
+        }
+    }
+    CHECK(is_refused);
+}
+
 TEST_CASE("a target that fails does not keep the file from the others, and is reported",
           "[engine][archive][bug-45]")
 {
