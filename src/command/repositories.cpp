@@ -41,7 +41,8 @@ std::string read_passphrase(const config::Config& config, unsigned index)
     }
     if (config.has("repo-cipher-pass-command", index)) {
         try {
-            return first_line(run_shell(config.text("repo-cipher-pass-command", index)));
+            return first_line(run_shell(config.text("repo-cipher-pass-command", index),
+                                        static_cast<std::uint64_t>(config.number("io-timeout"))));
         } catch (const Error& error) {
             throw error.within(fmt::format("run 'repo{}-cipher-pass-command'", index));
         }

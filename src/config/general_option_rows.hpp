@@ -106,7 +106,7 @@ inline constexpr std::array kGeneralRows = {
     boolean("ignore-missing", on(repo_get), "n",
         "Exit 1 quietly when the requested repo file is absent.").on_command_line(),
     time("io-timeout", kNetwork, "1m", "[100ms..1h]",
-        "How long a connection may stay without reading or writing anything.").tunes(),
+        "How long a connection may stay silent, and a command that prints secrets may take.").tunes(),
     integer("job-retry", kParallel, "2 {archive-get:1; archive-push:1}", "[0..360]",
         "How often a failed worker job is retried.").internal().tunes(),
     time("job-retry-interval", kParallel, "15s", "[0s..15m]",

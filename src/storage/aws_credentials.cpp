@@ -79,7 +79,8 @@ CredentialSource::CredentialSource(S3KeyOptions keys,
                                    const HttpOptions& http,
                                    const RetryOptions& retry,
                                    AwsSurroundings surroundings)
-    : keys_(std::move(keys)), surroundings_(std::move(surroundings)), client_(http),
+    : keys_(std::move(keys)), process_milliseconds_(http.timeout_milliseconds),
+      surroundings_(std::move(surroundings)), client_(http),
       metadata_client_(metadata_options(surroundings_.metadata_timeout_milliseconds)), pace_(retry),
       metadata_pace_(metadata_retries(retry))
 {
@@ -275,7 +276,8 @@ AwsCredentials CredentialSource::from_instance()
 AwsCredentials CredentialSource::from_process() const
 {
     try {
-        std::string text = run_program(keys_.process, {"PGSTRATA_", "PGBACKREST_"});
+        std::string text =
+            run_program(keys_.process, process_milliseconds_, {"PGSTRATA_", "PGBACKREST_"});
         AwsCredentials credentials = parse_credentials_json(text, "the credential program");
         wipe(text);
         return credentials;

@@ -71,6 +71,7 @@ private:
     std::string setting(const std::string& variable) const; // empty when it is not set
 
     S3KeyOptions keys_;
+    std::uint64_t process_milliseconds_;
     AwsSurroundings surroundings_;
     HttpClient client_;
     HttpClient metadata_client_;

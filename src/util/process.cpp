@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/util/process.hpp"
 
+#include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/hex.hpp"
+#include "pgstrata/util/non_copyable.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <spawn.h>
 #include <sys/random.h>
@@ -51,77 +55,157 @@ std::vector<std::string> environment_without(const std::vector<std::string>& hid
     return kept;
 }
 
-// A child whose standard output is the returned descriptor.
-std::pair<pid_t, FileDescriptor> spawn(std::vector<std::string> arguments,
-                                       std::vector<std::string> environment)
-{
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        raise_errno(ErrorCode::execute, errno, "make a pipe");
+// A running command. One that has not ended when this does is killed with all that it has started,
+// and not waited for, since the kernel may hold it.
+class Command : NonCopyable {
+public:
+    Command(std::vector<std::string> arguments,
+            std::vector<std::string> environment,
+            std::uint64_t timeout)
+        : timeout_(timeout), deadline_(monotonic_milliseconds() + timeout)
+    {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+            raise_errno(ErrorCode::execute, errno, "make a pipe");
+        }
+        reader_ = FileDescriptor(ends[0]);
+        const FileDescriptor writer(ends[1]);
+        spawn(arguments, environment, writer.get());
     }
-    FileDescriptor reader(ends[0]);
-    const FileDescriptor writer(ends[1]);
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, writer.get(), STDOUT_FILENO);
-    ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    pid_t child = 0;
-    const int failure = ::posix_spawnp(&child,
-                                       arguments.front().c_str(),
-                                       &actions,
-                                       nullptr,
-                                       pointers_to(arguments).data(),
-                                       pointers_to(environment).data());
-    ::posix_spawn_file_actions_destroy(&actions);
-    if (failure != 0) {
-        raise_errno(ErrorCode::execute, failure, fmt::format("start '{}'", arguments.front()));
-    }
-    return {child, std::move(reader)};
-}
-
-int wait_for(pid_t child)
-{
-    int status = 0;
-    while (::waitpid(child, &status, 0) < 0) {
-        if (errno != EINTR) {
-            raise_errno(ErrorCode::execute, errno, "wait for a command");
+    ~Command()
+    {
+        if (!has_ended_) {
+            ::kill(-child_, SIGKILL);
         }
     }
-    return status;
-}
 
-std::string output_of(std::pair<pid_t, FileDescriptor> process)
+    // All that it prints, or more than the limit.
+    std::string read()
+    {
+        std::string output(kOutputLimit + 1, '\0');
+        std::size_t size = 0;
+        while (size < output.size()) {
+            // What it has printed before it ended is there to be read.
+            const bool has_ended = look();
+            if (!wait_for_output(has_ended ? 0 : kStep)) {
+                if (has_ended) {
+                    break;
+                }
+                continue;
+            }
+            const ssize_t count = ::read(reader_.get(), output.data() + size, output.size() - size);
+            if (count < 0) {
+                raise_errno(ErrorCode::file_read, errno, "read from a command");
+            }
+            if (count == 0) {
+                break;
+            }
+            size += static_cast<std::size_t>(count);
+        }
+        output.resize(size);
+        return output;
+    }
+
+    // As waitpid(2) tells it.
+    int wait()
+    {
+        GrowingPause pause(1, kStep);
+        while (!look()) {
+            pause.sleep();
+        }
+        return status_;
+    }
+
+private:
+    static constexpr unsigned kStep = 50;
+
+    void spawn(std::vector<std::string>& arguments, std::vector<std::string>& environment, int out)
+    {
+        posix_spawn_file_actions_t actions;
+        ::posix_spawn_file_actions_init(&actions);
+        ::posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+        ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+        posix_spawnattr_t attributes;
+        ::posix_spawnattr_init(&attributes);
+        // Away from the terminal, a question there fails at once. What we ignore it does not.
+        ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGDEF);
+        sigset_t ignored;
+        ::sigemptyset(&ignored);
+        ::sigaddset(&ignored, SIGPIPE);
+        ::sigaddset(&ignored, SIGXFSZ);
+        ::posix_spawnattr_setsigdefault(&attributes, &ignored);
+        const int failure = ::posix_spawnp(&child_,
+                                           arguments.front().c_str(),
+                                           &actions,
+                                           &attributes,
+                                           pointers_to(arguments).data(),
+                                           pointers_to(environment).data());
+        ::posix_spawnattr_destroy(&attributes);
+        ::posix_spawn_file_actions_destroy(&actions);
+        if (failure != 0) {
+            raise_errno(ErrorCode::execute, failure, fmt::format("start '{}'", arguments.front()));
+        }
+    }
+
+    // Whether it has ended.
+    bool look()
+    {
+        check_cancelled();
+        const pid_t ended = has_ended_ ? child_ : ::waitpid(child_, &status_, WNOHANG);
+        if (ended < 0) {
+            raise_errno(ErrorCode::execute, errno, "wait for a command");
+        }
+        has_ended_ = ended == child_;
+        if (!has_ended_ && monotonic_milliseconds() >= deadline_) {
+            raise(ErrorCode::execute, "the command did not end within {} ms", timeout_);
+        }
+        return has_ended_;
+    }
+
+    // Whether there is something to read, if only the end.
+    bool wait_for_output(unsigned milliseconds) const
+    {
+        pollfd waited{.fd = reader_.get(), .events = POLLIN, .revents = 0};
+        return ::poll(&waited, 1, static_cast<int>(milliseconds)) > 0;
+    }
+
+    std::uint64_t timeout_;
+    std::uint64_t deadline_;
+    FileDescriptor reader_;
+    pid_t child_ = 0;
+    int status_ = 0;
+    bool has_ended_ = false;
+};
+
+std::string output_of(Command&& command)
 {
-    auto& [child, reader] = process;
-    std::string output(kOutputLimit + 1, '\0');
-    const std::size_t size = read_fully(
-        reader.get(), std::as_writable_bytes(std::span(output.data(), output.size())), "a command");
-    reader = FileDescriptor();
-    const int status = wait_for(child);
+    std::string output = command.read();
+    if (output.size() > kOutputLimit) {
+        raise(ErrorCode::execute, "the command printed more than {} bytes", kOutputLimit);
+    }
+    const int status = command.wait();
     // The command itself may hold a secret: it is not repeated in the error.
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         raise(ErrorCode::execute,
               "the command ended with status {}",
               WIFEXITED(status) ? WEXITSTATUS(status) : -1);
     }
-    if (size > kOutputLimit) {
-        raise(ErrorCode::execute, "the command printed more than {} bytes", kOutputLimit);
-    }
-    output.resize(size);
     return output;
 }
 
 } // namespace
 
-std::string run_shell(const std::string& command)
+std::string run_shell(const std::string& command, std::uint64_t timeout_milliseconds)
 {
-    return output_of(spawn({"/bin/sh", "-c", command}, environment_without({})));
+    return output_of(
+        Command({"/bin/sh", "-c", command}, environment_without({}), timeout_milliseconds));
 }
 
 std::string run_program(const std::vector<std::string>& arguments,
+                        std::uint64_t timeout_milliseconds,
                         const std::vector<std::string>& hidden)
 {
-    return output_of(spawn(arguments, environment_without(hidden)));
+    return output_of(Command(arguments, environment_without(hidden), timeout_milliseconds));
 }
 
 bool is_process_alive(std::int64_t pid)

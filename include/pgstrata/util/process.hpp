@@ -8,12 +8,15 @@
 namespace pgstrata {
 
 // Runs `command` with /bin/sh and returns its standard output, at most 64 KiB. Standard error goes
-// to ours. Throws Error(execute) when it cannot start, fails or says more.
-std::string run_shell(const std::string& command);
+// to ours. What it leaves running in the background is not waited for. Throws Error(execute) when
+// it cannot start, fails, says more or takes longer, and Error(terminated) as check_cancelled()
+// does: then it is killed with all that it has started.
+std::string run_shell(const std::string& command, std::uint64_t timeout_milliseconds);
 
 // The same for a program (looked for in PATH when its name has no slash) without a shell, and
 // without the variables of our environment whose names begin with one of `hidden`.
 std::string run_program(const std::vector<std::string>& arguments,
+                        std::uint64_t timeout_milliseconds,
                         const std::vector<std::string>& hidden = {});
 
 bool is_process_alive(std::int64_t pid);

@@ -1,29 +1,60 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "support/matchers.hpp"
+#include "support/temporary_directory.hpp"
 
+#include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
+#include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/hex.hpp"
 #include "pgstrata/util/process.hpp"
+#include "pgstrata/util/time.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <limits>
+#include <sstream>
+#include <thread>
 
 using namespace pgstrata;
 using pgstrata::test::HasCode;
 
+namespace {
+
+constexpr std::uint64_t kLimit = 60000;
+
+// One that nobody has waited for has ended as well.
+bool ends_soon(pid_t pid)
+{
+    constexpr int kLooks = 1000;
+    for (int look = 0; look < kLooks; ++look) {
+        try {
+            const std::string state = read_text_file(fmt::format("/proc/{}/stat", pid), 4096);
+            if (state.find(") Z ") != std::string::npos) {
+                return true;
+            }
+        } catch (const Error&) {
+            return true;
+        }
+        sleep_milliseconds(10);
+    }
+    return false;
+}
+
+} // namespace
+
 TEST_CASE("the output of a command is returned as it is", "[util][process]")
 {
-    CHECK(run_shell("echo one; echo two") == "one\ntwo\n");
-    CHECK(run_shell("true").empty());
-    CHECK(run_shell("printf 'a\\000b'") == std::string("a\0b", 3));
+    CHECK(run_shell("echo one; echo two", kLimit) == "one\ntwo\n");
+    CHECK(run_shell("true", kLimit).empty());
+    CHECK(run_shell("printf 'a\\000b'", kLimit) == std::string("a\0b", 3));
 }
 
 TEST_CASE("a command reads nothing from our standard input", "[util][process]")
 {
-    CHECK(run_shell("cat").empty());
+    CHECK(run_shell("cat", kLimit).empty());
 }
 
 TEST_CASE("a command that fails is an error that does not repeat the command",
@@ -34,7 +65,7 @@ TEST_CASE("a command that fails is an error that does not repeat the command",
                                          "kill -9 $$ # canary-secret");
     CAPTURE(command);
     try {
-        run_shell(command);
+        run_shell(command, kLimit);
         FAIL("nothing was thrown");
     } catch (const Error& error) {
         CHECK(error.code() == ErrorCode::execute);
@@ -44,10 +75,66 @@ TEST_CASE("a command that fails is an error that does not repeat the command",
 
 TEST_CASE("the output of a command has a limit", "[util][process][bug-54]")
 {
-    CHECK(run_shell("head -c 65536 /dev/zero").size() == 65536);
-    CHECK_THROWS_MATCHES(run_shell("head -c 65537 /dev/zero"), Error, HasCode(ErrorCode::execute));
-    // One that never stops is stopped by the closed pipe.
-    CHECK_THROWS_MATCHES(run_shell("yes"), Error, HasCode(ErrorCode::execute));
+    CHECK(run_shell("head -c 65536 /dev/zero", kLimit).size() == 65536);
+    CHECK_THROWS_MATCHES(
+        run_shell("head -c 65537 /dev/zero", kLimit), Error, HasCode(ErrorCode::execute));
+    // One that never stops is killed.
+    CHECK_THROWS_MATCHES(run_shell("yes", kLimit), Error, HasCode(ErrorCode::execute));
+}
+
+TEST_CASE("a command that takes too long is killed with all that it has started",
+          "[util][process][bug-57]")
+{
+    const test::TemporaryDirectory directory;
+    const std::string pids = directory / "pids";
+    const std::string command = GENERATE("sleep 100", "sleep 100; true", "exec >&-; sleep 100");
+    CAPTURE(command);
+    const std::uint64_t began = monotonic_milliseconds();
+
+    CHECK_THROWS_MATCHES(run_shell("sleep 100 & echo $! $$ >" + pids + "; " + command, 200),
+                         Error,
+                         HasCode(ErrorCode::execute));
+
+    CHECK(monotonic_milliseconds() - began < 10000);
+    std::istringstream started(read_text_file(pids));
+    for (pid_t pid = 0; started >> pid;) {
+        CHECK(ends_soon(pid));
+    }
+}
+
+TEST_CASE("a command ends with the process that waits for it", "[util][process][bug-57]")
+{
+    const std::uint64_t began = monotonic_milliseconds();
+    const std::jthread sender([] {
+        sleep_milliseconds(100);
+        set_pending_signal(SIGTERM);
+    });
+
+    CHECK_THROWS_MATCHES(run_shell("sleep 100", kLimit), Error, HasCode(ErrorCode::terminated));
+    set_pending_signal(0);
+
+    CHECK(monotonic_milliseconds() - began < 10000);
+}
+
+TEST_CASE("what a command leaves in the background is not waited for", "[util][process]")
+{
+    const std::uint64_t began = monotonic_milliseconds();
+
+    CHECK(run_shell("echo one; sleep 15 & echo two", kLimit) == "one\ntwo\n");
+
+    CHECK(monotonic_milliseconds() - began < 10000);
+}
+
+TEST_CASE("a command ignores no signal that we ignore", "[util][process]")
+{
+    install_signal_handlers();
+
+    for (const auto* signal : {"PIPE", "XFSZ"}) {
+        CAPTURE(signal);
+        CHECK_THROWS_MATCHES(run_shell(fmt::format("kill -{} $$; true", signal), kLimit),
+                             Error,
+                             HasCode(ErrorCode::execute));
+    }
 }
 
 TEST_CASE("a process is told from one that ended", "[util][process][bug-46]")
@@ -108,12 +195,13 @@ TEST_CASE("a program runs without a shell and without what is hidden from it", "
     ::setenv("PGSTRATA_TEST_SECRET", "canary", 1);
     ::setenv("OTHER_TEST_VALUE", "seen", 1);
 
-    CHECK(run_program({"printf", "%s", "$HOME; a  b"}) == "$HOME; a  b");
-    CHECK_THAT(run_program({"env"}), Catch::Contains("canary"));
-    const std::string environment = run_program({"env"}, {"PGSTRATA_", "PGBACKREST_"});
+    CHECK(run_program({"printf", "%s", "$HOME; a  b"}, kLimit) == "$HOME; a  b");
+    CHECK_THAT(run_program({"env"}, kLimit), Catch::Contains("canary"));
+    const std::string environment = run_program({"env"}, kLimit, {"PGSTRATA_", "PGBACKREST_"});
     CHECK_THAT(environment, !Catch::Contains("canary"));
     CHECK_THAT(environment, Catch::Contains("OTHER_TEST_VALUE=seen"));
 
-    CHECK_THROWS_MATCHES(run_program({"false"}), Error, HasCode(ErrorCode::execute));
-    CHECK_THROWS_MATCHES(run_program({"/nowhere/program"}), Error, HasCode(ErrorCode::execute));
+    CHECK_THROWS_MATCHES(run_program({"false"}, kLimit), Error, HasCode(ErrorCode::execute));
+    CHECK_THROWS_MATCHES(
+        run_program({"/nowhere/program"}, kLimit), Error, HasCode(ErrorCode::execute));
 }
