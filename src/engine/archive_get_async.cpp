@@ -87,60 +87,74 @@ void read_entry(const FileDescriptor& file,
     }
 }
 
-std::uint64_t device_of(int fd, const std::string& path)
-{
-    struct stat status {};
-    if (::fstat(fd, &status) != 0) {
-        raise_errno(ErrorCode::file_info, errno, fmt::format("look at '{}'", path));
-    }
-    return status.st_dev;
-}
-
-void move_file(const std::string& from, const std::string& to)
-{
-    if (::rename(from.c_str(), to.c_str()) != 0) {
-        raise_errno(ErrorCode::file_move, errno, fmt::format("move '{}' to '{}'", from, to));
-    }
-}
-
-// The server sees the destination whole or not at all: on the same filesystem the file itself is
-// moved there, else a copy of it.
-void place_entry(const Spool& spool,
+// False when the entry is not good; it is gone then. What keeps `copy` from being written is
+// thrown.
+bool check_entry(const Spool& spool,
                  const QueueEntry& entry,
-                 const QueueRequest& request,
-                 const postgres::ControlFile& control)
+                 const postgres::ControlFile& control,
+                 Sink* copy)
 {
-    const std::string name = to_string(entry);
-    const std::string path = spool.path(name);
-    const FileDescriptor file = open_file(path, O_RDONLY | O_NOFOLLOW);
-    ArrivingFile copy(request.destination);
-    if (device_of(copy.fd(), copy.path()) == device_of(file.get(), path)) {
-        read_entry(file, entry, control, nullptr);
-        move_file(path, request.destination);
-        return;
-    }
-    read_entry(file, entry, control, &copy);
-    copy.place();
-    spool.remove(name);
-}
-
-// False when the entry is not good; it is gone then.
-bool try_entry(const Spool& spool,
-               const QueueEntry& entry,
-               const QueueRequest& request,
-               const postgres::ControlFile& control)
-{
+    const std::string path = spool.path(to_string(entry));
     try {
-        place_entry(spool, entry, request, control);
+        read_entry(open_file(path, O_RDONLY | O_NOFOLLOW), entry, control, copy);
         return true;
     } catch (const Error& error) {
+        if (error.code() == ErrorCode::file_write) {
+            throw;
+        }
         log::warn("'{}' was fetched ahead and cannot be used: [{:03}] {}",
-                  spool.path(to_string(entry)),
+                  path,
                   error.exit_status(),
                   error.what());
         spool.remove(to_string(entry));
         return false;
     }
+}
+
+bool is_beside(const ArrivingFile& file, const std::string& path)
+{
+    struct stat here {};
+    struct stat there {};
+    return ::fstat(file.fd(), &here) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+           here.st_dev == there.st_dev;
+}
+
+// False when it cannot be moved there, but copied.
+bool try_to_move(const std::string& from, const std::string& to)
+{
+    if (::rename(from.c_str(), to.c_str()) == 0) {
+        return true;
+    }
+    if (errno != EXDEV) {
+        raise_errno(ErrorCode::file_move, errno, fmt::format("move '{}' to '{}'", from, to));
+    }
+    return false;
+}
+
+// The server sees the destination whole or not at all: on the same filesystem the file itself is
+// moved there, else a copy of it. The same filesystem may be mounted twice, or have a quota for
+// each part. False when the entry is not good.
+bool place_entry(const Spool& spool,
+                 const QueueEntry& entry,
+                 const QueueRequest& request,
+                 const postgres::ControlFile& control)
+{
+    const std::string path = spool.path(to_string(entry));
+    ArrivingFile copy(request.destination);
+    if (is_beside(copy, path)) {
+        if (!check_entry(spool, entry, control, nullptr)) {
+            return false;
+        }
+        if (try_to_move(path, request.destination)) {
+            return true;
+        }
+    }
+    if (!check_entry(spool, entry, control, &copy)) {
+        return false;
+    }
+    copy.place();
+    spool.remove(to_string(entry));
+    return true;
 }
 
 class Fetcher : NonCopyable {
@@ -194,7 +208,11 @@ private:
             }
             const FileDescriptor file = open_file(arriving, O_RDONLY);
             sync_file(file.get(), arriving);
-            move_file(arriving, run_.spool.path(to_string({wal, *digest, run_.place})));
+            const std::string path = run_.spool.path(to_string({wal, *digest, run_.place}));
+            if (::rename(arriving.c_str(), path.c_str()) != 0) {
+                raise_errno(
+                    ErrorCode::file_move, errno, fmt::format("move '{}' to '{}'", arriving, path));
+            }
             sync_directory(run_.spool.path());
             ++fetched_;
         } catch (const Error& error) {
@@ -281,7 +299,7 @@ bool take_from_queue(const Spool& spool,
     return std::ranges::any_of(spool.names(), [&](const std::string& name) {
         const auto entry = parse_queue_entry(name);
         return entry && entry->wal == request.wal && entry->place == request.place &&
-               try_entry(spool, *entry, request, control);
+               place_entry(spool, *entry, request, control);
     });
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "integration/async_site.hpp"
+#include "support/tester.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -66,6 +67,31 @@ TEST_CASE("what is in the queue is checked before it is handed out", "[async][ar
         CHECK(result.status == 0);
         CHECK_FALSE(fs::exists(entry));
         CHECK_THAT(result.text(), Catch::Contains("libc.so") && !Catch::Contains("libcrypto"));
+    }
+    SECTION("behind a mount of the same filesystem")
+    {
+        if (run_process({"/usr/bin/unshare", "--map-root-user", "--mount", "/bin/true"}).status !=
+            0) {
+            report_skip("a queue behind a mount: no user namespace can be made here");
+            return;
+        }
+        const auto result = run_process({"/usr/bin/unshare",
+                                         "--map-root-user",
+                                         "--mount",
+                                         "/bin/sh",
+                                         "-c",
+                                         "mount --bind \"$0\" \"$0\" && exec \"$@\"",
+                                         site.path("spool"),
+                                         program_under_test(),
+                                         "--config=" + site.configuration(),
+                                         "--stanza=main",
+                                         "--allow-root",
+                                         "archive-get",
+                                         second,
+                                         target});
+        CHECK(result.status == 0);
+        CHECK_THAT(result.text(), !Catch::Contains("cannot be used"));
+        CHECK_FALSE(fs::exists(entry));
     }
     SECTION("damaged")
     {

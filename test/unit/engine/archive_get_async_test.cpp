@@ -202,6 +202,25 @@ TEST_CASE("a segment that is not good is thrown away", "[engine][async][bug-17][
     CHECK_THAT(fixture.warnings.text(), Catch::Contains("was fetched ahead and cannot be used"));
 }
 
+TEST_CASE("a segment stays in the queue when the destination cannot be written", "[engine][async]")
+{
+    const QueueFixture fixture;
+    const std::string name = fixture.put(make_segment());
+    const auto [destination, code] = GENERATE(table<std::string, ErrorCode>({
+        {"missing/RECOVERYXLOG", ErrorCode::file_missing},
+        {"directory", ErrorCode::file_move},
+    }));
+    fs::create_directory(fixture.directory / "directory");
+
+    CHECK_THROWS_MATCHES(take_from_queue(fixture.spool,
+                                         {kSegmentName, kPlace, fixture.directory / destination},
+                                         fixture.control),
+                         Error,
+                         HasCode(code));
+
+    CHECK(fixture.spool.names() == Names{name});
+}
+
 TEST_CASE("what other repositories gave is left alone", "[engine][async]")
 {
     const QueueFixture fixture;
