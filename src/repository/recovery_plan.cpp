@@ -12,6 +12,12 @@ namespace {
 
 using postgres::Timeline;
 
+// The summary of an offline backup does not tell where in the WAL it was made.
+bool is_end_known(const BackupSummary& backup) noexcept
+{
+    return backup.stop_lsn != postgres::Lsn{};
+}
+
 // Whether recovery from the backup can stop at the target at all.
 bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& target)
 {
@@ -20,7 +26,7 @@ bool ends_before_target(const BackupSummary& backup, const RecoveryTarget& targe
         return target.time && (backup.stop_time + 1) * kMicrosecondsPerSecond <= *target.time;
     }
     if (target.type == RecoveryType::lsn) {
-        return backup.stop_lsn <= target.lsn;
+        return is_end_known(backup) && backup.stop_lsn <= target.lsn;
     }
     return true;
 }
@@ -60,7 +66,7 @@ bool can_reach(const BackupSummary& backup, Timeline timeline, const TimelineTre
         return true;
     }
     const auto history = tree.find(timeline);
-    return history != tree.end() &&
+    return history != tree.end() && is_end_known(backup) &&
            postgres::is_reachable(history->second, timeline, backup.timeline, backup.stop_lsn);
 }
 

@@ -45,12 +45,13 @@ using TimelineTree = std::map<postgres::Timeline, postgres::TimelineHistory>;
 // The newest timeline that there is.
 postgres::Timeline newest_timeline(const TimelineTree& tree);
 
-// Whether recovery from the backup can follow the tree to `timeline`. Timeline 1 has no history
-// file.
+// Whether recovery from the backup can surely follow the tree to `timeline`. Timeline 1 has no
+// history file. Of a backup whose stop_lsn is not known, as of an offline one, only its own
+// timeline is certain.
 bool can_reach(const BackupSummary& backup, postgres::Timeline timeline, const TimelineTree& tree);
 
-// The newest backup that the target allows: its end lies before the target, and the timeline asked
-// for can be reached from it. `backups` are ascending by label. nullptr when there is none.
+// The newest backup that the target allows: its end surely lies before the target, and the timeline
+// asked for can be reached from it. `backups` are ascending by label. nullptr when there is none.
 const BackupSummary* choose_backup(const std::vector<BackupSummary>& backups,
                                    const RecoveryTarget& target,
                                    const TimelineTree& tree);

@@ -27,6 +27,17 @@ BackupSummary make_backup(std::string label, Timeline timeline, UnixSeconds stop
     return backup;
 }
 
+// Its summary does not tell where in the WAL it was made.
+BackupSummary make_offline_backup(std::string label, Timeline timeline)
+{
+    BackupSummary backup;
+    backup.label = std::move(label);
+    backup.timeline = timeline;
+    backup.is_online = false;
+    backup.stop_time = 6000;
+    return backup;
+}
+
 // Three backups on timeline 1, then one on 2 and one on 3.
 //
 //   1 --a--b--c------+           1 was left for 2 at 0/5000000, and for 4 at 0/3500000
@@ -159,6 +170,25 @@ TEST_CASE("an lsn target takes the newest backup that ends at or before it",
     RecoveryTarget target = lsn_target(row.lsn);
     target.is_exclusive = is_exclusive;
     CHECK(chosen(target) == row.expected);
+}
+
+TEST_CASE("an offline backup is not taken for an lsn that it may lie behind",
+          "[recovery_plan][bug-40]")
+{
+    std::vector<BackupSummary> backups = kBackups;
+    backups.push_back(make_offline_backup("f", 3));
+    const BackupSummary* backup = choose_backup(backups, lsn_target(0x4000100), kForkedTree);
+    REQUIRE(backup != nullptr);
+    CHECK(backup->label == "c");
+    CHECK(choose_backup({make_offline_backup("f", 1)}, lsn_target(0x4000100), {}) == nullptr);
+}
+
+TEST_CASE("an offline backup surely reaches its own timeline only", "[recovery_plan][bug-21]")
+{
+    const BackupSummary backup = make_offline_backup("x", 1);
+    CHECK(can_reach(backup, 1, kForkedTree));
+    CHECK_FALSE(can_reach(backup, 2, kForkedTree));
+    CHECK(choose_timeline(backup, follow(Follow::newest), kForkedTree) == 1);
 }
 
 TEST_CASE("a timeline that is asked for decides which backups can be used",
