@@ -212,6 +212,7 @@ engine::RestoreOptions restore_options(const Config& config)
     options.set = named_backup(config);
     options.target = recovery_target(config);
     options.settings = recovery_settings(config, options.target);
+    options.is_type_given = config.source("type") != config::Source::built_in;
     options.is_forced = config.flag("force");
     options.is_delta = config.flag("delta");
     options.workers = static_cast<std::size_t>(config.number("process-max"));

@@ -194,18 +194,22 @@ void check_wal(const RecoveryInputs& inputs, RecoveryPlan& plan)
 
 } // namespace
 
+RecoveryType recovery_type(const RestoreOptions& options, const repository::BackupSummary& backup)
+{
+    const RecoveryType type = options.settings.type;
+    const bool is_needed = backup.is_online || options.is_type_given;
+    return type == RecoveryType::standard && !is_needed ? RecoveryType::none : type;
+}
+
 void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan)
 {
     RecoverySettings& settings = plan.settings;
     settings = inputs.options.settings;
+    settings.type = recovery_type(inputs.options, inputs.backup);
     if (settings.type == RecoveryType::preserve) {
         return;
     }
-    if (!inputs.backup.is_online) {
-        if (settings.type == RecoveryType::standard) {
-            settings.type = RecoveryType::none;
-        }
-    } else if (settings.type != RecoveryType::none) {
+    if (inputs.backup.is_online && settings.type != RecoveryType::none) {
         plan.timeline =
             repository::choose_timeline(inputs.backup, inputs.options.target, inputs.tree);
         warn_of_newer_timeline(inputs, *plan.timeline);

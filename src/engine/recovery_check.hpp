@@ -15,6 +15,11 @@ struct RecoveryInputs {
     const repository::Manifest& manifest;
 };
 
+// The type that the restore carries out: an offline backup needs no recovery, and gets none that
+// nobody asked for.
+repository::RecoveryType recovery_type(const RestoreOptions& options,
+                                       const repository::BackupSummary& backup);
+
 // The settings that the restore writes, and what they rest on. Everything that would make recovery
 // fail later is said now, before the target is touched: throws Error(db_mismatch) for a timeline
 // and Error(backup_set_invalid) for a target that cannot be reached, Error(file_missing) when the

@@ -53,3 +53,18 @@ TEST_CASE("an offline backup comes back the same page by page and starts by itse
     restored.start();
     CHECK(restored.sql("SELECT count(*) FROM pgbench_accounts") == "100000");
 }
+
+TEST_CASE("an offline backup recovers when that is asked for", "[restore][offline][bug-39]")
+{
+    Site site;
+    site.cluster().stop();
+    site.backup({"--type=full", "--no-online"});
+    site.cluster().start();
+    site.cluster().sql("CREATE TABLE later (a int)");
+    site.cluster().archive_current_segment();
+
+    auto restored = site.restore({"--type=default"});
+
+    restored.recover();
+    CHECK(restored.sql("SELECT count(*) FROM later") == "0");
+}

@@ -22,6 +22,8 @@ struct RestoreOptions {
     std::string set; // label; empty chooses by the target
     repository::RecoveryTarget target;
     RecoverySettings settings; // target_timeline is filled in by the restore
+    // Somebody asked for the type: else an offline backup is restored without recovery.
+    bool is_type_given = false;
     bool is_forced = false;
     // What is right on the disk is kept. With is_forced, files with the manifest's size and time
     // are taken to be right unread.

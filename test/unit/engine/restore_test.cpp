@@ -72,18 +72,45 @@ TEST_CASE_METHOD(Restorable,
     CHECK(control.system_identifier == manifest.header.system_identifier);
 }
 
-TEST_CASE_METHOD(Restorable, "an offline backup starts by itself", "[restore][bug-39]")
+namespace {
+
+// Of a server that was shut down with a checkpoint at 0/300098.
+struct OfflineRestorable : Restorable {
+    OfflineRestorable()
+    {
+        repository::ManifestHeader& header = manifest.header;
+        header.is_online = false;
+        header.start_lsn = header.stop_lsn = {};
+        header.start_wal = header.stop_wal = header.backup_label = "";
+        store_all();
+    }
+
+    void ask_for(RecoveryType type, const std::string& text = {})
+    {
+        set_target(type, text);
+        options.is_type_given = true;
+    }
+};
+
+} // namespace
+
+TEST_CASE_METHOD(OfflineRestorable, "an offline backup starts by itself", "[restore][bug-39]")
 {
-    repository::ManifestHeader& header = manifest.header;
-    header.is_online = false;
-    header.start_lsn = header.stop_lsn = {};
-    header.start_wal = header.stop_wal = header.backup_label = "";
-    store_all();
     restore();
     CHECK(restored("global/pg_control") == test::control_file_text());
     CHECK_FALSE(is_there("backup_label"));
     CHECK_FALSE(is_there("recovery.signal"));
     CHECK_THAT(restored("postgresql.auto.conf"), !Catch::Contains("restore_command"));
+}
+
+TEST_CASE_METHOD(OfflineRestorable,
+                 "an offline backup recovers to the end of the archive when that is asked for",
+                 "[restore][bug-39]")
+{
+    ask_for(RecoveryType::standard);
+    restore();
+    CHECK(restored("recovery.signal").empty());
+    CHECK_THAT(restored("postgresql.auto.conf"), Catch::Contains("\nrestore_command = "));
 }
 
 TEST_CASE_METHOD(Restorable, "tablespaces and links are made where they belong", "[restore][bug-7]")
