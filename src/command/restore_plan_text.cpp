@@ -85,11 +85,13 @@ void add_window(const RestorePlan& plan, PlanText& out)
     const auto name = [&](const postgres::WalSegment& segment) {
         return postgres::to_string(segment, plan.cluster.wal_segment_size);
     };
-    out.add("WAL needed",
-            "{} to {}: {}",
-            plan.backup.start_wal,
-            plan.backup.stop_wal,
-            plan.recovery.has_backup_wal ? "complete" : "NOT COMPLETE");
+    if (plan.backup.is_online) {
+        out.add("WAL needed",
+                "{} to {}: {}",
+                plan.backup.start_wal,
+                plan.backup.stop_wal,
+                plan.recovery.has_backup_wal ? "complete" : "NOT COMPLETE");
+    }
     if (window.segments.empty()) {
         out.add("WAL archived", "none from the backup on");
     } else {

@@ -176,7 +176,8 @@ void check_wal(const RecoveryInputs& inputs, RecoveryPlan& plan)
     plan.window = find_wal_window(
         inputs.repository, inputs.options.stanza, inputs.backup, path, segment_size);
     const WalWindow& window = *plan.window;
-    plan.has_backup_wal = window.has_backup_wal || has_own_wal(inputs, window);
+    plan.has_backup_wal =
+        !inputs.backup.is_online || window.has_backup_wal || has_own_wal(inputs, window);
     check_backup_wal(inputs, plan);
     if (window.gap) {
         const std::string segment = postgres::to_string(*window.gap, segment_size);
@@ -209,7 +210,7 @@ void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan)
     if (settings.type == RecoveryType::preserve) {
         return;
     }
-    if (inputs.backup.is_online && settings.type != RecoveryType::none) {
+    if (settings.type != RecoveryType::none) {
         plan.timeline =
             repository::choose_timeline(inputs.backup, inputs.options.target, inputs.tree);
         warn_of_newer_timeline(inputs, *plan.timeline);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/restore_choice.hpp"
 
+#include "engine/recovery_check.hpp"
+
 #include "pgstrata/engine/cluster_check.hpp"
 #include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/log/log.hpp"
@@ -102,15 +104,17 @@ private:
     // to follow: an older timeline is not taken for it unseen, and not refused when it is named.
     void check_histories() const
     {
-        const RecoveryType type = options_.target.type;
-        const bool is_recovered = chosen_.summary.is_online && type != RecoveryType::none &&
-                                  type != RecoveryType::preserve;
+        const RecoveryType type = recovery_type(options_, chosen_.summary);
+        const bool is_recovered = type != RecoveryType::none && type != RecoveryType::preserve;
         if (damaged_.empty() || !is_recovered) {
             return;
         }
         check_history_asked_for();
+        // How far an offline backup gets is not known yet.
         const postgres::Timeline timeline =
-            repository::choose_timeline(chosen_.summary, options_.target, chosen_.tree);
+            chosen_.summary.is_online
+                ? repository::choose_timeline(chosen_.summary, options_.target, chosen_.tree)
+                : chosen_.summary.timeline;
         const bool follows_newest = (options_.target.follow == Follow::newest ||
                                      options_.target.follow == Follow::latest) &&
                                     type != RecoveryType::immediate;

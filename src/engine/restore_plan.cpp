@@ -107,7 +107,19 @@ private:
         if (plan_.backup.is_online) {
             plan_.control_bytes =
                 postgres::poison_control_file(plan_.control_bytes, plan_.backup.archive_id.major);
+        } else {
+            find_end_of_offline_backup();
         }
+    }
+
+    // Recovery begins with the checkpoint of the shutdown, which must itself be on its way.
+    void find_end_of_offline_backup()
+    {
+        const postgres::ControlFile control =
+            postgres::parse_control_file(plan_.control_bytes, plan_.backup.archive_id.major);
+        plan_.backup.start_lsn = control.checkpoint_redo;
+        plan_.backup.stop_lsn =
+            std::max(postgres::Lsn{control.checkpoint.value + 1}, control.min_recovery_point);
     }
 
     void plan_recovery_to_target()

@@ -26,6 +26,7 @@ struct RecoveryPlan {
 struct RestorePlan {
     const repository::Repository* repository = nullptr; // one of the sources'
     unsigned repo_index = 1;
+    // Of an offline backup with the positions in the WAL that its pg_control tells.
     repository::BackupSummary backup;
     repository::Cluster cluster; // that the backup is of
     repository::Manifest manifest;

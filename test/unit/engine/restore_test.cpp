@@ -90,6 +90,14 @@ struct OfflineRestorable : Restorable {
         set_target(type, text);
         options.is_type_given = true;
     }
+
+    void archive_history(const std::string& switch_point) const
+    {
+        test::archive_file(*repository,
+                           manifest.header.archive_id,
+                           "00000002.history",
+                           as_bytes("1\t" + switch_point + "\tno reason\n"));
+    }
 };
 
 } // namespace
@@ -111,6 +119,66 @@ TEST_CASE_METHOD(OfflineRestorable,
     restore();
     CHECK(restored("recovery.signal").empty());
     CHECK_THAT(restored("postgresql.auto.conf"), Catch::Contains("\nrestore_command = "));
+}
+
+TEST_CASE_METHOD(OfflineRestorable,
+                 "recovery from an offline backup follows a timeline that was checked",
+                 "[restore][bug-21][bug-39]")
+{
+    SECTION("its own, which is its end")
+    {
+        archive_history("0/400000");
+        ask_for(RecoveryType::immediate);
+        CHECK(plan().recovery.settings.target_timeline == "1");
+    }
+    SECTION("the newest")
+    {
+        archive_history("0/400000");
+        ask_for(RecoveryType::xid, "7");
+        CHECK(plan().recovery.settings.target_timeline == "2");
+    }
+    SECTION("the newest that was not left before the shutdown")
+    {
+        archive_history("0/300098");
+        ask_for(RecoveryType::xid, "7");
+        CHECK(plan().recovery.settings.target_timeline == "1");
+    }
+    SECTION("the one that is asked for")
+    {
+        archive_history("0/300099");
+        ask_for(RecoveryType::standard);
+        options.set = manifest.header.label;
+        options.target.follow = repository::RecoveryTarget::Follow::number;
+        options.target.timeline = 2;
+        CHECK(plan().recovery.settings.target_timeline == "2");
+    }
+}
+
+TEST_CASE_METHOD(OfflineRestorable,
+                 "a target that recovery from an offline backup cannot reach is refused",
+                 "[restore][bug-21][bug-40]")
+{
+    options.set = manifest.header.label;
+    SECTION("a timeline that was left before the shutdown")
+    {
+        archive_history("0/300098");
+        ask_for(RecoveryType::standard);
+        options.target.follow = repository::RecoveryTarget::Follow::number;
+        options.target.timeline = 2;
+        CHECK_THROWS_MATCHES(plan(), Error, HasCode(ErrorCode::db_mismatch));
+    }
+    SECTION("an lsn before the shutdown")
+    {
+        ask_for(RecoveryType::lsn, "0/300060");
+        options.target.lsn = postgres::Lsn{0x300060};
+        CHECK_THROWS_MATCHES(plan(), Error, HasCode(ErrorCode::backup_set_invalid));
+    }
+    SECTION("an lsn behind all there is")
+    {
+        ask_for(RecoveryType::lsn, "0/500000");
+        options.target.lsn = postgres::Lsn{0x500000};
+        CHECK_THROWS_MATCHES(plan(), Error, HasCode(ErrorCode::backup_set_invalid));
+    }
 }
 
 TEST_CASE_METHOD(Restorable, "tablespaces and links are made where they belong", "[restore][bug-7]")
