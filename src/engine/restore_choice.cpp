@@ -9,6 +9,8 @@
 #include "pgstrata/util/time.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <optional>
 
 namespace pgstrata::engine {
 
@@ -39,7 +41,7 @@ public:
                     return std::move(chosen_);
                 }
             } catch (const Error& error) {
-                if (sources_.size() == 1 || error.code() == ErrorCode::backup_set_invalid) {
+                if (sources_.size() == 1 || error.code() == ErrorCode::terminated) {
                     throw;
                 }
                 log::warn("repo{}: [{:03}] {}", source.index, error.exit_status(), error.what());
@@ -58,15 +60,14 @@ private:
                         fmt::format("backup set {} is not valid{}", options_.set, failures),
                         "info lists the backups that can be restored");
         }
-        const bool has_target =
-            options_.target.type == RecoveryType::time || options_.target.type == RecoveryType::lsn;
         throw Error(ErrorCode::backup_set_invalid,
-                    has_target
+                    names_a_moment()
                         ? fmt::format("unable to find backup set with a stop before target '{}'{}",
                                       options_.settings.target,
                                       failures)
                         : fmt::format("no backup set found to restore{}", failures),
-                    has_target ? "choose a later target, or a backup of another repository" : "");
+                    names_a_moment() ? "choose a later target, or a backup of another repository"
+                                     : "");
     }
 
     // A backup would fit if it were not for the timeline that was asked for.
@@ -76,6 +77,7 @@ private:
         target.follow = Follow::newest;
         if (options_.target.follow != Follow::newest &&
             repository::choose_backup(backups, target, chosen_.tree) != nullptr) {
+            check_history_asked_for();
             throw Error(ErrorCode::db_mismatch,
                         fmt::format("timeline {} cannot be reached from any backup that fits",
                                     options_.target.follow == Follow::latest
@@ -128,42 +130,83 @@ private:
         }
     }
 
-    bool choose_backup_in(const RestoreSource& source)
+    bool names_a_moment() const
     {
-        const Repository& repository = *source.repository;
-        const repository::Cluster cluster = current_cluster(repository, options_.stanza);
-        const auto backups = repository::list_backups(
-            repository, options_.stanza, repository::warn_of_unreadable_backup);
-        read_timelines(repository, cluster.id);
-        const BackupSummary* chosen = nullptr;
-        if (options_.set.empty()) {
-            chosen = repository::choose_backup(backups, options_.target, chosen_.tree);
-            if (chosen == nullptr) {
-                check_history_asked_for();
-                check_timeline_is_the_reason(backups);
-            }
-            if (chosen != nullptr && chosen->archive_id != cluster.id) {
+        return options_.target.type == RecoveryType::time ||
+               options_.target.type == RecoveryType::lsn;
+    }
+
+    // The clusters to look for a backup in, newest first. A moment may lie before an upgrade; what
+    // is asked for without one is of the cluster as it is.
+    std::vector<repository::ArchiveId> clusters_to_search(const std::vector<BackupSummary>& backups,
+                                                          repository::ArchiveId current) const
+    {
+        if (!names_a_moment()) {
+            if (!backups.empty() && backups.back().archive_id != current) {
                 throw Error(
                     ErrorCode::backup_set_invalid,
                     fmt::format("the latest backup set {} is from a prior version of PostgreSQL",
-                                chosen->label),
+                                backups.back().label),
                     "was a backup taken after the upgrade? specify --set to restore an older "
                     "backup");
             }
-        } else {
-            const auto found = std::ranges::find(backups, options_.set, &BackupSummary::label);
-            chosen = found != backups.end() ? &*found : nullptr;
+            return {current};
         }
-        if (chosen == nullptr) {
+        std::vector<repository::ArchiveId> ids;
+        for (auto backup = backups.rbegin(); backup != backups.rend(); ++backup) {
+            if (std::ranges::find(ids, backup->archive_id) == ids.end()) {
+                ids.push_back(backup->archive_id);
+            }
+        }
+        return ids;
+    }
+
+    std::optional<BackupSummary> choose_by_target(const Repository& repository,
+                                                  const std::vector<BackupSummary>& backups,
+                                                  repository::ArchiveId current)
+    {
+        for (const repository::ArchiveId id : clusters_to_search(backups, current)) {
+            std::vector<BackupSummary> candidates;
+            std::ranges::copy_if(backups,
+                                 std::back_inserter(candidates),
+                                 [&](const BackupSummary& each) { return each.archive_id == id; });
+            read_timelines(repository, id);
+            const BackupSummary* const chosen =
+                repository::choose_backup(candidates, options_.target, chosen_.tree);
+            if (chosen != nullptr) {
+                return *chosen;
+            }
+            check_timeline_is_the_reason(candidates);
+        }
+        return std::nullopt;
+    }
+
+    std::optional<BackupSummary> find_named(const Repository& repository,
+                                            const std::vector<BackupSummary>& backups)
+    {
+        const auto found = std::ranges::find(backups, options_.set, &BackupSummary::label);
+        if (found == backups.end()) {
+            return std::nullopt;
+        }
+        read_timelines(repository, found->archive_id);
+        return *found;
+    }
+
+    bool choose_backup_in(const RestoreSource& source)
+    {
+        const Repository& repository = *source.repository;
+        const repository::Cluster current = current_cluster(repository, options_.stanza);
+        const auto backups = repository::list_backups(
+            repository, options_.stanza, repository::warn_of_unreadable_backup);
+        const auto chosen = options_.set.empty() ? choose_by_target(repository, backups, current.id)
+                                                 : find_named(repository, backups);
+        if (!chosen) {
             return false;
         }
         chosen_.summary = *chosen;
         chosen_.repository = &repository;
         chosen_.repo_index = source.index;
         chosen_.cluster = find_cluster();
-        if (chosen_.cluster.id != cluster.id) {
-            read_timelines(repository, chosen_.cluster.id);
-        }
         check_histories();
         return true;
     }
