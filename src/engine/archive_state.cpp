@@ -131,8 +131,8 @@ private:
     {
         WalWindow window;
         window.segments = std::move(segments);
-        const NewestTransactionEnd newest =
-            newest_transaction_end(repository_, stanza_, cluster_, window, kSegmentDepth);
+        const NewestTransactionEnd newest = newest_transaction_end(
+            {{&repository_, cluster_.id}}, stanza_, cluster_, window, kSegmentDepth);
         if (newest.time) {
             return *newest.time / kMicrosecondsPerSecond;
         }

@@ -163,9 +163,14 @@ void check_lsn_target(const RecoveryInputs& inputs, const WalWindow& window)
 // "; it was dropped ..." where somebody has left word of that.
 std::string recorded_reason(const RecoveryInputs& inputs, const std::string& segment)
 {
-    const std::string reason = repository::describe_gap(
-        inputs.repository, inputs.options.stanza, inputs.cluster.id, segment);
-    return reason.empty() ? reason : "; " + reason;
+    for (const WalPlace& place : inputs.archives) {
+        const std::string reason =
+            repository::describe_gap(*place.repository, inputs.options.stanza, place.id, segment);
+        if (!reason.empty()) {
+            return "; " + reason;
+        }
+    }
+    return {};
 }
 
 void check_wal(const RecoveryInputs& inputs, RecoveryPlan& plan)
@@ -173,8 +178,8 @@ void check_wal(const RecoveryInputs& inputs, RecoveryPlan& plan)
     const std::uint32_t segment_size = inputs.cluster.wal_segment_size;
     const auto path =
         repository::wal_path(inputs.backup, *plan.timeline, inputs.tree, segment_size);
-    plan.window = find_wal_window(
-        inputs.repository, inputs.options.stanza, inputs.backup, path, segment_size);
+    plan.window =
+        find_wal_window(inputs.archives, inputs.options.stanza, inputs.backup, path, segment_size);
     const WalWindow& window = *plan.window;
     plan.has_backup_wal =
         !inputs.backup.is_online || window.has_backup_wal || has_own_wal(inputs, window);
@@ -223,7 +228,7 @@ void plan_recovery(const RecoveryInputs& inputs, RecoveryPlan& plan)
 NewestTransactionEnd find_newest_commit(const RecoveryInputs& inputs, const WalWindow& window)
 {
     return newest_transaction_end(
-        inputs.repository, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
+        inputs.archives, inputs.options.stanza, inputs.cluster, window, kCommitSearchDepth);
 }
 
 } // namespace pgstrata::engine

@@ -4,12 +4,14 @@
 #include "pgstrata/engine/restore_plan.hpp"
 #include "pgstrata/repository/recovery_plan.hpp"
 
+#include <vector>
+
 namespace pgstrata::engine {
 
 struct RecoveryInputs {
     const RestoreOptions& options;
-    const repository::Repository& repository;
-    const repository::Cluster& cluster; // that the backup is of
+    const std::vector<WalPlace>& archives; // that restore_command will ask
+    const repository::Cluster& cluster;    // that the backup is of
     const repository::TimelineTree& tree;
     const repository::BackupSummary& backup;
     const repository::Manifest& manifest;

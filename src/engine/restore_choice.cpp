@@ -88,10 +88,52 @@ private:
         }
     }
 
-    void read_timelines(const Repository& repository, repository::ArchiveId id)
+    // Looks at the cluster that the repository knows as `id`, with the timelines of all sources
+    // that have WAL of it: the restored server asks them all.
+    void turn_to_cluster(const Repository& repository, repository::ArchiveId id)
     {
+        chosen_.cluster = read_known_cluster(repository, id);
+        chosen_.archives.clear();
+        chosen_.tree.clear();
         damaged_.clear();
-        chosen_.tree = read_sound_timelines(repository, options_.stanza, id, damaged_);
+        add_archive({&repository, id});
+        for (const RestoreSource& source : sources_) {
+            try {
+                if (source.repository != &repository) {
+                    add_archives_of_same_cluster(*source.repository);
+                }
+            } catch (const Error& error) {
+                if (error.code() == ErrorCode::terminated) {
+                    throw;
+                }
+                log::warn("repo{}: WAL in it is passed over: [{:03}] {}",
+                          source.index,
+                          error.exit_status(),
+                          error.what());
+            }
+        }
+        std::erase_if(damaged_, [&](const auto& damaged) {
+            return damaged.second.code() != ErrorCode::archive_duplicate &&
+                   chosen_.tree.contains(damaged.first);
+        });
+    }
+
+    void add_archives_of_same_cluster(const Repository& repository)
+    {
+        for (const repository::Cluster& cluster :
+             repository::list_clusters(repository, options_.stanza)) {
+            if (cluster.system_identifier == chosen_.cluster.system_identifier &&
+                cluster.id.major == chosen_.cluster.id.major) {
+                add_archive({&repository, cluster.id});
+            }
+        }
+    }
+
+    void add_archive(const WalPlace& place)
+    {
+        chosen_.tree.merge(
+            read_sound_timelines(*place.repository, options_.stanza, place.id, damaged_));
+        chosen_.archives.push_back(place);
     }
 
     void check_history_asked_for() const
@@ -170,7 +212,7 @@ private:
             std::ranges::copy_if(backups,
                                  std::back_inserter(candidates),
                                  [&](const BackupSummary& each) { return each.archive_id == id; });
-            read_timelines(repository, id);
+            turn_to_cluster(repository, id);
             const BackupSummary* const chosen =
                 repository::choose_backup(candidates, options_.target, chosen_.tree);
             if (chosen != nullptr) {
@@ -188,7 +230,7 @@ private:
         if (found == backups.end()) {
             return std::nullopt;
         }
-        read_timelines(repository, found->archive_id);
+        turn_to_cluster(repository, found->archive_id);
         return *found;
     }
 
@@ -206,20 +248,18 @@ private:
         chosen_.summary = *chosen;
         chosen_.repository = &repository;
         chosen_.repo_index = source.index;
-        chosen_.cluster = find_cluster();
         check_histories();
         return true;
     }
 
-    repository::Cluster find_cluster() const
+    repository::Cluster read_known_cluster(const Repository& repository,
+                                           repository::ArchiveId id) const
     {
-        const auto found = repository::read_cluster(
-            *chosen_.repository, options_.stanza, chosen_.summary.archive_id);
+        const auto found = repository::read_cluster(repository, options_.stanza, id);
         if (!found) {
             raise(ErrorCode::file_missing,
-                  "the archive does not know the cluster {} that backup {} is of",
-                  repository::to_string(chosen_.summary.archive_id),
-                  chosen_.summary.label);
+                  "the archive does not know the cluster {}, which has a backup",
+                  repository::to_string(id));
         }
         return *found;
     }
@@ -227,7 +267,7 @@ private:
     const RestoreOptions& options_;
     const std::vector<RestoreSource>& sources_;
     ChosenBackup chosen_;
-    DamagedHistories damaged_; // of the archive that chosen_.tree is of
+    DamagedHistories damaged_; // of the archives that chosen_.tree is of
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgstrata/engine/restore.hpp"
+#include "pgstrata/engine/wal_window.hpp"
 #include "pgstrata/repository/recovery_plan.hpp"
 
 #include <vector>
@@ -12,8 +13,9 @@ struct ChosenBackup {
     const repository::Repository* repository = nullptr;
     unsigned repo_index = 1;
     repository::BackupSummary summary;
-    repository::Cluster cluster; // that the backup is of
-    repository::TimelineTree tree;
+    repository::Cluster cluster;    // that the backup is of
+    std::vector<WalPlace> archives; // of that cluster, in all sources, the backup's first
+    repository::TimelineTree tree;  // of all of them
 };
 
 // The backup that the options ask for, of the first source that has one; sources that cannot be

@@ -80,6 +80,7 @@ private:
         plan_.repo_index = chosen.repo_index;
         plan_.backup = std::move(chosen.summary);
         plan_.cluster = chosen.cluster;
+        archives_ = std::move(chosen.archives);
         tree_ = std::move(chosen.tree);
         read_manifest();
         plan_.layout.emplace(options_.layout, plan_.manifest);
@@ -125,7 +126,7 @@ private:
     void plan_recovery_to_target()
     {
         const RecoveryInputs inputs{
-            options_, *plan_.repository, plan_.cluster, tree_, plan_.backup, plan_.manifest};
+            options_, archives_, plan_.cluster, tree_, plan_.backup, plan_.manifest};
         RecoveryPlan& recovery = plan_.recovery;
         attempt([&] { plan_recovery(inputs, recovery); });
         if (on_problem_ == OnProblem::go_on && recovery.window && !recovery.newest_commit) {
@@ -187,6 +188,7 @@ private:
     const RestoreOptions& options_;
     const std::vector<RestoreSource>& sources_;
     OnProblem on_problem_;
+    std::vector<WalPlace> archives_;
     repository::TimelineTree tree_;
     RestorePlan plan_;
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/engine/wal_window.hpp"
 
+#include "pgstrata/log/log.hpp"
 #include "pgstrata/postgres/wal_record.hpp"
 #include "pgstrata/repository/object_error.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
@@ -13,33 +14,88 @@ namespace {
 
 using postgres::WalSegment;
 
-// The segments of the archive that lie on one stretch, ascending.
-std::vector<WalSegment> segments_on(const repository::Repository& repository,
+// Calls `ask` with each place until it returns true.
+template <typename Ask>
+void ask_in_turn(const std::vector<WalPlace>& places, const Ask& ask)
+{
+    std::size_t failed = 0;
+    for (const WalPlace& place : places) {
+        try {
+            if (ask(place)) {
+                return;
+            }
+        } catch (const Error& error) {
+            ++failed;
+            if (failed == places.size() || error.code() == ErrorCode::terminated) {
+                throw;
+            }
+            log::warn("WAL in '{}' is passed over: {}",
+                      place.repository->storage().location(),
+                      error.what());
+        }
+    }
+}
+
+// The segments of the archive that lie on one stretch.
+void add_segments_on(const repository::WalStretch& stretch,
+                     const WalPlace& place,
+                     const std::string& stanza,
+                     std::uint32_t wal_segment_size,
+                     std::vector<WalSegment>& found)
+{
+    const std::string from = postgres::to_string(stretch.first, wal_segment_size);
+    repository::list_segments(
+        *place.repository, stanza, place.id, from, [&](const std::string& name) {
+            const auto segment = postgres::parse_wal_segment(name, wal_segment_size);
+            if (!segment) {
+                return true;
+            }
+            const bool is_on = segment->timeline == stretch.first.timeline &&
+                               (!stretch.last_number || segment->number <= *stretch.last_number);
+            if (is_on) {
+                found.push_back(*segment);
+            }
+            return is_on;
+        });
+}
+
+// The segments of all archives that lie on one stretch, ascending.
+std::vector<WalSegment> segments_on(const repository::WalStretch& stretch,
+                                    const std::vector<WalPlace>& places,
                                     const std::string& stanza,
-                                    repository::ArchiveId id,
-                                    const repository::WalStretch& stretch,
                                     std::uint32_t wal_segment_size)
 {
     std::vector<WalSegment> found;
-    const std::string from = postgres::to_string(stretch.first, wal_segment_size);
-    repository::list_segments(repository, stanza, id, from, [&](const std::string& name) {
-        const auto segment = postgres::parse_wal_segment(name, wal_segment_size);
-        if (!segment) {
-            return true;
-        }
-        const bool is_on = segment->timeline == stretch.first.timeline &&
-                           (!stretch.last_number || segment->number <= *stretch.last_number);
-        if (is_on) {
-            found.push_back(*segment);
-        }
-        return is_on;
+    ask_in_turn(places, [&](const WalPlace& place) {
+        add_segments_on(stretch, place, stanza, wal_segment_size, found);
+        return false;
     });
+    std::ranges::sort(found);
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;
+}
+
+// Unset when no archive has the segment with one content.
+std::optional<Buffer> read_segment(const std::vector<WalPlace>& places,
+                                   const std::string& stanza,
+                                   const std::string& name,
+                                   std::uint32_t wal_segment_size)
+{
+    std::optional<Buffer> bytes;
+    ask_in_turn(places, [&](const WalPlace& place) {
+        const auto found = repository::find_wal(*place.repository, stanza, place.id, name);
+        if (found.size() == 1) {
+            bytes = repository::read_wal(
+                *place.repository, stanza, place.id, found.front(), wal_segment_size);
+        }
+        return bytes.has_value();
+    });
+    return bytes;
 }
 
 } // namespace
 
-WalWindow find_wal_window(const repository::Repository& repository,
+WalWindow find_wal_window(const std::vector<WalPlace>& places,
                           const std::string& stanza,
                           const repository::BackupSummary& backup,
                           const std::vector<repository::WalStretch>& path,
@@ -49,8 +105,7 @@ WalWindow find_wal_window(const repository::Repository& repository,
     std::uint64_t expected = path.front().first.number;
     std::optional<WalSegment> missing;
     for (const repository::WalStretch& stretch : path) {
-        for (const WalSegment segment :
-             segments_on(repository, stanza, backup.archive_id, stretch, wal_segment_size)) {
+        for (const WalSegment segment : segments_on(stretch, places, stanza, wal_segment_size)) {
             if (!missing && segment.number != expected) {
                 missing = WalSegment{stretch.first.timeline, expected};
             }
@@ -73,7 +128,7 @@ WalWindow find_wal_window(const repository::Repository& repository,
     return window;
 }
 
-NewestTransactionEnd newest_transaction_end(const repository::Repository& repository,
+NewestTransactionEnd newest_transaction_end(const std::vector<WalPlace>& places,
                                             const std::string& stanza,
                                             const repository::Cluster& cluster,
                                             const WalWindow& window,
@@ -85,24 +140,22 @@ NewestTransactionEnd newest_transaction_end(const repository::Repository& reposi
     for (std::size_t i = 0; i < std::min(depth, count); ++i) {
         const WalSegment segment = window.segments[count - 1 - i];
         const std::string name = postgres::to_string(segment, cluster.wal_segment_size);
-        const auto found = repository::find_wal(repository, stanza, cluster.id, name);
-        if (found.size() != 1) {
+        auto bytes = read_segment(places, stanza, name, cluster.wal_segment_size);
+        if (!bytes) {
             return {};
         }
-        Buffer bytes = repository::read_wal(
-            repository, stanza, cluster.id, found.front(), cluster.wal_segment_size);
         NewestTransactionEnd newest;
         const auto note = [&](const postgres::WalRecord& record) {
             newest.time = std::max(newest.time, postgres::transaction_end_time(record));
         };
         postgres::WalReader reader(cluster.id.major, cluster.wal_segment_size);
-        if (reader.feed(segment, bytes, note) && i != 0) {
+        if (reader.feed(segment, *bytes, note) && i != 0) {
             reader.feed(window.segments[count - i], later, note);
         }
         if (newest.time) {
             return newest;
         }
-        later = std::move(bytes);
+        later = std::move(*bytes);
     }
     return {std::nullopt, count != 0 && depth >= count};
 }

@@ -12,6 +12,13 @@
 
 namespace pgstrata::engine {
 
+// Where the WAL of one cluster is. Of several such places recovery takes each file from the first
+// that has it, and those that cannot be read are passed over with a WARN unless none can.
+struct WalPlace {
+    const repository::Repository* repository = nullptr;
+    repository::ArchiveId id;
+};
+
 // What the archive holds for a recovery from one backup along one timeline.
 struct WalWindow {
     std::vector<postgres::WalSegment> segments; // without a gap from the backup's start on
@@ -20,8 +27,8 @@ struct WalWindow {
     bool has_backup_wal = false;
 };
 
-// Reads the archive's listing only.
-WalWindow find_wal_window(const repository::Repository& repository,
+// Reads the listings of the archives only.
+WalWindow find_wal_window(const std::vector<WalPlace>& places,
                           const std::string& stanza,
                           const repository::BackupSummary& backup,
                           const std::vector<repository::WalStretch>& path,
@@ -35,7 +42,7 @@ struct NewestTransactionEnd {
     bool is_proved_absent = false; // the whole window was read and holds none
 };
 // Reads at most `depth` segments, from the newest back.
-NewestTransactionEnd newest_transaction_end(const repository::Repository& repository,
+NewestTransactionEnd newest_transaction_end(const std::vector<WalPlace>& places,
                                             const std::string& stanza,
                                             const repository::Cluster& cluster,
                                             const WalWindow& window,

@@ -159,18 +159,18 @@ private:
     }
 };
 
-// Puts a plain file into the archive, as an uncompressed push does.
-inline void archive_file(const repository::Repository& repository,
-                         repository::ArchiveId id,
-                         const std::string& name,
-                         ByteView bytes)
+// Puts a plain file into the archive, as an uncompressed push does, and returns its path.
+inline std::string archive_file(const repository::Repository& repository,
+                                repository::ArchiveId id,
+                                const std::string& name,
+                                ByteView bytes)
 {
     const std::string digest = repository::wal_digest(bytes);
-    storage::write_file(repository.storage(),
-                        fmt::format("{}/{}",
-                                    repository::wal_directory(kRestoreStanza, id, name),
-                                    repository::to_string({name, digest, false})),
-                        bytes);
+    std::string path = fmt::format("{}/{}",
+                                   repository::wal_directory(kRestoreStanza, id, name),
+                                   repository::to_string({name, digest, false}));
+    storage::write_file(repository.storage(), path, bytes);
+    return path;
 }
 
 } // namespace pgstrata::test

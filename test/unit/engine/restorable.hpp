@@ -73,11 +73,11 @@ public:
         store_files();
         commit();
         if (manifest.header.is_online) {
-            archive_wal();
+            archive_wal(*repository, manifest.header.archive_id);
         }
     }
 
-    void archive_wal() const
+    static void archive_wal(const repository::Repository& where, repository::ArchiveId id)
     {
         WalBuilder builder;
         for (const std::int64_t before : {9, 4, 0}) {
@@ -86,7 +86,7 @@ public:
             pgstrata::store(data.data(), kLastCommit - kServerEpoch - before * 1000000);
             builder.append(1, 0, data);
         }
-        archive_file(*repository, manifest.header.archive_id, kStartWal, builder.segment(0));
+        archive_file(where, id, kStartWal, builder.segment(0));
     }
 
     // An older cluster where the restore will go.

@@ -52,7 +52,7 @@ struct WindowFixture {
     WalWindow find(postgres::Timeline timeline = 1) const
     {
         const auto path = repository::wal_path(backup, timeline, tree, WalBuilder::kSegmentSize);
-        return find_wal_window(*repository, kRestoreStanza, backup, path, WalBuilder::kSegmentSize);
+        return find_wal_window(places, kRestoreStanza, backup, path, WalBuilder::kSegmentSize);
     }
 
     void archive(const WalBuilder& builder, postgres::Timeline timeline = 1)
@@ -67,18 +67,19 @@ struct WindowFixture {
 
     std::optional<std::int64_t> newest(std::size_t depth = 16) const
     {
-        return newest_transaction_end(*repository, kRestoreStanza, cluster, window, depth).time;
+        return newest_transaction_end(places, kRestoreStanza, cluster, window, depth).time;
     }
 
     bool is_proved_absent(std::size_t depth) const
     {
-        return newest_transaction_end(*repository, kRestoreStanza, cluster, window, depth)
+        return newest_transaction_end(places, kRestoreStanza, cluster, window, depth)
             .is_proved_absent;
     }
 
     std::unique_ptr<storage::Storage> storage = storage::make_memory_storage();
     std::unique_ptr<repository::Repository> repository =
         repository::Repository::open_or_create(*storage, {});
+    std::vector<WalPlace> places = {{repository.get(), kArchiveId}};
     repository::BackupSummary backup;
     repository::Cluster cluster;
     repository::TimelineTree tree;
