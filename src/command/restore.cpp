@@ -219,19 +219,31 @@ engine::RestoreOptions restore_options(const Config& config)
     return options;
 }
 
+struct OpenedSources {
+    std::vector<OpenedRepository> repositories;
+    std::vector<engine::RestoreSource> sources; // they point into `repositories`
+    std::string failures;                       // of the repositories that cannot be used
+};
+
 // With one repository its own error is the answer; of several, those that cannot be opened are
 // passed over.
-std::vector<OpenedRepository> open_sources(const Config& config, const std::vector<unsigned>& repos)
+OpenedSources open_sources(const Config& config, const std::vector<unsigned>& repos)
 {
-    std::vector<OpenedRepository> opened;
+    OpenedSources opened;
+    const auto open = [&](unsigned index) {
+        opened.repositories.push_back(open_repository(config, index));
+        opened.sources.push_back({index, opened.repositories.back().repository.get()});
+    };
     if (repos.size() == 1) {
-        opened.push_back(open_repository(config, repos.front()));
+        open(repos.front());
         return opened;
     }
-    const std::string failures = try_repositories(
-        repos, [&](unsigned index) { opened.push_back(open_repository(config, index)); });
-    if (opened.empty()) {
-        raise_no_repository(failures);
+    opened.failures = try_repositories(repos, open);
+    if (opened.sources.empty()) {
+        raise_no_repository(opened.failures);
+    }
+    if (!opened.failures.empty()) {
+        log::warn("unable to use every repository:{}", opened.failures);
     }
     return opened;
 }
@@ -247,23 +259,12 @@ void forget_spool(const Config& config)
     }
 }
 
-std::vector<engine::RestoreSource> sources_of(const std::vector<OpenedRepository>& opened)
-{
-    std::vector<engine::RestoreSource> sources;
-    sources.reserve(opened.size());
-    for (const OpenedRepository& repository : opened) {
-        sources.push_back({repository.index, repository.repository.get()});
-    }
-    return sources;
-}
-
 // Prints what a restore would do and ends as it would. It takes no lock: it changes nothing.
-void show_plan(const engine::RestoreOptions& options,
-               const std::vector<engine::RestoreSource>& sources)
+void show_plan(const engine::RestoreOptions& options, const OpenedSources& opened)
 {
     const engine::RestorePlan plan =
-        engine::plan_restore(options, sources, engine::OnProblem::go_on);
-    print_printable(render_restore_plan(options, plan));
+        engine::plan_restore(options, opened.sources, engine::OnProblem::go_on);
+    print_printable(render_restore_plan(options, plan, opened.failures));
     if (!plan.problems.empty()) {
         throw Error(plan.problems.front());
     }
@@ -276,14 +277,13 @@ int run_restore(const Config& config)
     const engine::RestoreOptions options = restore_options(config);
     const std::vector<unsigned> repos = chosen_repositories(config);
     if (config.flag("dry-run")) {
-        const std::vector<OpenedRepository> opened = open_sources(config, repos);
-        show_plan(options, sources_of(opened));
+        show_plan(options, open_sources(config, repos));
         return 0;
     }
     const auto lock = take_locks(config, {engine::LockType::restore}, repos);
-    const std::vector<OpenedRepository> opened = open_sources(config, repos);
+    const OpenedSources opened = open_sources(config, repos);
     const engine::RestorePlan plan =
-        engine::plan_restore(options, sources_of(opened), engine::OnProblem::fail);
+        engine::plan_restore(options, opened.sources, engine::OnProblem::fail);
     forget_spool(config);
     const engine::RestoreReport report =
         engine::carry_out(options, plan, [&](std::uint64_t size, std::uint64_t done) {

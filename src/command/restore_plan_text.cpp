@@ -195,15 +195,31 @@ void add_target(const engine::RestoreOptions& options, const RestorePlan& plan, 
     }
 }
 
+// Recovery will fail where it comes to ask them.
+void add_failures(std::string_view failures, PlanText& out)
+{
+    std::string_view name = "passed over";
+    while (!failures.empty()) {
+        failures.remove_prefix(1);
+        const std::string_view line = failures.substr(0, failures.find('\n'));
+        out.add(name, "{}", line);
+        failures.remove_prefix(line.size());
+        name = "";
+    }
+}
+
 } // namespace
 
-std::string render_restore_plan(const engine::RestoreOptions& options, const RestorePlan& plan)
+std::string render_restore_plan(const engine::RestoreOptions& options,
+                                const RestorePlan& plan,
+                                std::string_view failures)
 {
     PlanText out;
     out.text = fmt::format("restore of stanza {}\n", options.stanza);
     add_backup(plan, out);
     add_recovery(options, plan, out);
     add_target(options, plan, out);
+    add_failures(failures, out);
     for (const Error& problem : plan.problems) {
         out.add("PROBLEM", "[{:03}] {}", problem.exit_status(), problem.what());
         if (!problem.hint().empty()) {

@@ -226,6 +226,11 @@ TEST_CASE("when a repository is gone recovery ends only if it was not asked for"
     site.cluster().archive_current_segment();
     fs::rename(site.repository(), site.repository() + "-away");
 
+    const auto planned =
+        site.run({"restore", "--dry-run", "--pg1-path=" + site.new_path("planned")});
+    CHECK(planned.status == 0);
+    CHECK_THAT(planned.out, Contains("passed over:    repo1: [FileMissingError]"));
+    CHECK_THAT(planned.err, Contains("unable to use every repository:"));
     auto from_both = site.restore({});
     auto from_second = site.restore({"--repo=2"});
 
