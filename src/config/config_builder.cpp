@@ -290,22 +290,26 @@ void ConfigBuilder::resolve_values()
 }
 
 // What an option depends on comes first, since its value decides whether and how this one is read.
+// Its default does so, too, where it is not set.
 void ConfigBuilder::resolve(const Key& key)
 {
-    const auto found = settings_.find(key);
-    if (found == settings_.end() || !resolved_.insert(key).second) {
+    if (!resolved_.insert(key).second) {
         return;
     }
     const auto& [row, index] = key;
-    Setting& setting = found->second;
     const std::string_view depends = text_for_command(row->depends, config_.command_->name);
     if (!depends.empty()) {
         const OptionRow* needed = find_option(parse_dependency(depends).option);
         resolve({needed, needed->group == Group::none ? 0 : index});
-        if (!config_.is_met(depends, row->group, index)) {
-            check_dependency(*row, display_name(*row, index), setting);
-            return;
-        }
+    }
+    const auto found = settings_.find(key);
+    if (found == settings_.end()) {
+        return;
+    }
+    Setting& setting = found->second;
+    if (!depends.empty() && !config_.is_met(depends, row->group, index)) {
+        check_dependency(*row, display_name(*row, index), setting);
+        return;
     }
     if (setting.kind != Setting::Kind::reset) {
         config_.set(*row, index, parse(*row, index, setting));

@@ -20,17 +20,20 @@ void ConfigBuilder::check_support()
 
 void ConfigBuilder::check_support_of(const OptionRow& row, unsigned index, const Value& value) const
 {
-    if (row.support != Support::refused || is_default(row, index, value)) {
+    if (row.support != Support::refused) {
         return;
     }
-    // The option that this one depends on says better what is missing.
+    // The option that this one depends on, even by its default, says better what is missing.
     const std::string_view depends = text_for_command(row.depends, config_.command_->name);
     if (!depends.empty()) {
         const OptionRow& needed = *find_option(parse_dependency(depends).option);
         const unsigned needed_index = needed.group == Group::none ? 0 : index;
-        if (const Value* other = config_.find_set(needed, needed_index)) {
+        if (const Value* other = config_.find(needed, needed_index)) {
             check_support_of(needed, needed_index, *other);
         }
+    }
+    if (is_default(row, index, value)) {
+        return;
     }
     const std::string shown_value = row.is_secure || value.texts.empty()
                                         ? std::string()

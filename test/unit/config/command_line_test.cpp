@@ -319,6 +319,20 @@ TEST_CASE("lists and hashes may be repeated", "[config]")
     CHECK(config.pairs("link-map")[1] == std::pair<std::string, std::string>("y", "/2"));
 }
 
+TEST_CASE("a dependency that is not met itself lets nothing depend on it", "[config]")
+{
+    ConfigHost host;
+    const std::string option =
+        GENERATE("--archive-copy", "--archive-mode-check", "--no-archive-mode-check");
+
+    const Error error = host.fail(backup_with({"--no-online", option}));
+
+    CHECK(error.code() == ErrorCode::option_invalid);
+    CHECK_THAT(error.what(), Contains("is not valid without option 'archive-check'"));
+    host.write_config("[global]\narchive-copy=y\n");
+    CHECK_FALSE(host.load(backup_with({"--no-online"})).flag("archive-copy"));
+}
+
 TEST_CASE("an option whose dependency is not met is refused on the command line only", "[config]")
 {
     ConfigHost host;
