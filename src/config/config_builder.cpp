@@ -141,11 +141,18 @@ void ConfigBuilder::choose_command()
 void ConfigBuilder::build_help()
 {
     check_parameters();
-    const bool is_about_command = line_.wants_help && line_.command != nullptr;
-    if (!is_about_command) {
-        line_.command = config_.command_;
+    const bool is_help = config_.command_->id == Command::help;
+    const CommandRow* const subject = is_help && !config_.parameters_.empty()
+                                          ? find_command(config_.parameters_.front())
+                                          : nullptr;
+    line_.command = subject != nullptr ? subject : config_.command_;
+    if (subject != nullptr) {
+        check_command_line();
+    } else {
+        std::erase_if(line_.settings, [&](const auto& each) {
+            return !is_valid_for(*each.first.first, *line_.command);
+        });
     }
-    check_command_line();
     settings_ = line_.settings;
     collect_indexes();
     for (auto& [key, setting] : settings_) {

@@ -95,6 +95,30 @@ TEST_CASE("help shows the default and what the command line sets", "[config]")
     CHECK_THAT(render_help(host.load({"help", "backup"})), Contains("/var/lib/pgbackrest]"));
 }
 
+TEST_CASE("help takes the options of the command that it is about", "[config]")
+{
+    ConfigHost host;
+
+    CHECK_THAT(render_help(host.load({"help", "backup", "--repo1-path=/r", "--stanza=main"})),
+               Contains("[current=/r,"));
+    CHECK(host.fail({"help", "info", "--archive-copy"}).code() == ErrorCode::option_invalid);
+    CHECK(host.fail({"help", "backup", "--repo1-path=r"}).code() ==
+          ErrorCode::option_invalid_value);
+}
+
+TEST_CASE("help without a command and version pass over the options of commands", "[config]")
+{
+    ConfigHost host;
+    const std::string option = GENERATE("--stanza=x", "--repo1-path=r", "--set=x", "--no-online");
+    const std::string name = GENERATE("help", "version", "--help", "--version");
+
+    const config::Config config = host.load({name, option});
+
+    CHECK_FALSE(config.has("stanza"));
+    CHECK(host.fail({name, "--nonsense=x"}).code() == ErrorCode::option_invalid);
+    CHECK(host.load({"version", "--output=num", option}).text("output") == "num");
+}
+
 TEST_CASE("the help of an option tells its values and other names", "[config]")
 {
     ConfigHost host;
