@@ -3,6 +3,7 @@
 
 #include "config/option_name.hpp"
 #include "config/option_text.hpp"
+#include "config/value.hpp"
 
 #include "pgstrata/util/error.hpp"
 
@@ -222,9 +223,17 @@ private:
         if (found == line_.settings.end()) {
             return false;
         }
-        const bool is_on = found->second.texts.front() == "y";
+        const OptionRow& row = *found->first.first;
+        std::vector<std::string> warnings;
+        const Value value = parse_value({.row = row,
+                                         .name = std::string(name),
+                                         .allowed = row.allowed,
+                                         .source = Source::command_line,
+                                         .origin = std::string(kOrigin)},
+                                        std::move(found->second.texts),
+                                        warnings);
         line_.settings.erase(found);
-        return is_on;
+        return value.number != 0;
     }
 
     void take_help()

@@ -118,8 +118,7 @@ void ConfigBuilder::choose_command()
         config_.parameters_.clear();
         return;
     }
-    const bool is_empty = given == nullptr && line_.settings.empty();
-    if (!line_.wants_help && !is_empty) {
+    if (!line_.wants_help && !environment_.arguments.empty()) {
         if (given == nullptr) {
             throw Error(ErrorCode::command_required,
                         "no command is given",

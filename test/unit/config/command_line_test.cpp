@@ -70,6 +70,19 @@ TEST_CASE("nothing, --help and --version need no command", "[config]")
     CHECK(host.load({"help", "backup", "stanza"}).parameters() == Words{"backup", "stanza"});
 }
 
+TEST_CASE("the switches --help and --version are on or off and nothing else", "[config]")
+{
+    ConfigHost host;
+    const std::string option = GENERATE("--help", "--version");
+
+    CHECK(host.load({option + "=y"}).command().id != Command::backup);
+    CHECK(host.fail({option + "=n"}).code() == ErrorCode::command_required);
+    CHECK(host.load(backup_with({option + "=n"})).command().id == Command::backup);
+    const Error error = host.fail({option + "=foo"});
+    CHECK(error.code() == ErrorCode::option_invalid_value);
+    CHECK_THAT(error.what(), Contains("'foo'"));
+}
+
 TEST_CASE("an unknown command is refused with the nearest one", "[config]")
 {
     ConfigHost host;
