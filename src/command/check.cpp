@@ -105,6 +105,24 @@ void check_stanza(const config::Config& config)
     }
 }
 
+// What is said of a stanza's own section only: the rest is known from the start.
+void log_messages_of(const config::Config& stanza, const config::Config& all)
+{
+    const auto is_new = [](const std::vector<std::string>& known, const std::string& text) {
+        return std::ranges::find(known, text) == known.end();
+    };
+    for (const std::string& text : stanza.warnings()) {
+        if (is_new(all.warnings(), text)) {
+            log::warn("{}", text);
+        }
+    }
+    for (const std::string& text : stanza.notes()) {
+        if (is_new(all.notes(), text)) {
+            log::info("{}", text);
+        }
+    }
+}
+
 } // namespace
 
 int run_check(const config::Config& config, const config::Environment& environment)
@@ -120,7 +138,9 @@ int run_check(const config::Config& config, const config::Environment& environme
         log::info("check stanza '{}'", stanza);
         config::Environment with_stanza = environment;
         with_stanza.arguments.push_back("--stanza=" + stanza);
-        check_stanza(config::load_config(with_stanza));
+        const config::Config of_stanza = config::load_config(with_stanza);
+        log_messages_of(of_stanza, config);
+        check_stanza(of_stanza);
     }
     return 0;
 }

@@ -92,6 +92,22 @@ TEST_CASE("check without a stanza checks those of the configuration", "[check]")
     CHECK(count_segments(site) > before);
 }
 
+TEST_CASE("check without a stanza tells what is wrong in the section of each", "[check]")
+{
+    Site site;
+    const std::string text = read_file(site.configuration());
+    write_file(site.configuration(), text + "\n[global]\nnonsense=1\n[main]\nbogus=1\n");
+
+    const auto result = run_process({program_under_test(),
+                                     "--config=" + site.configuration(),
+                                     "--log-level-console=warn",
+                                     "check"});
+
+    CHECK(result.status == 0);
+    CHECK_THAT(result.out, Contains("'bogus'") && Contains("'nonsense'"));
+    CHECK(result.out.find("'nonsense'") == result.out.rfind("'nonsense'"));
+}
+
 TEST_CASE("check tells what is missing", "[check]")
 {
     Site site({.is_ready = false});
