@@ -41,7 +41,8 @@ public:
                     return std::move(chosen_);
                 }
             } catch (const Error& error) {
-                if (sources_.size() == 1 || error.code() == ErrorCode::terminated) {
+                const bool is_answer = sources_.size() == 1 && has_stanza(source);
+                if (is_answer || error.code() == ErrorCode::terminated) {
                     throw;
                 }
                 log::warn("repo{}: [{:03}] {}", source.index, error.exit_status(), error.what());
@@ -53,6 +54,12 @@ public:
     }
 
 private:
+    // Where the stanza never was there is no backup to restore, and nothing that went wrong.
+    bool has_stanza(const RestoreSource& source) const
+    {
+        return !repository::list_archive_ids(*source.repository, options_.stanza).empty();
+    }
+
     [[noreturn]] void raise_no_backup(const std::string& failures) const
     {
         if (!options_.set.empty()) {
@@ -66,8 +73,9 @@ private:
                                       options_.settings.target,
                                       failures)
                         : fmt::format("no backup set found to restore{}", failures),
-                    names_a_moment() ? "choose a later target, or a backup of another repository"
-                                     : "");
+                    names_a_moment()
+                        ? "choose a later target, or a backup of another repository"
+                        : "has a backup been made, and are --stanza and repo-path right?");
     }
 
     // A backup would fit if it were not for the timeline that was asked for.

@@ -90,6 +90,10 @@ TEST_CASE_METHOD(RefusedRestore,
     {
         storage->remove(repository::summary_path(kRestoreStanza, manifest.header.label));
     }
+    SECTION("nor a stanza")
+    {
+        options.stanza = "other";
+    }
     SECTION("none before the time")
     {
         set_target(RecoveryType::time, "then");
