@@ -21,8 +21,6 @@ namespace pgstrata::config {
 namespace {
 
 constexpr std::string_view kLinkName = "pgbackrest";
-constexpr std::string_view kPrefix = "PGSTRATA_";
-constexpr std::string_view kLinkPrefix = "PGBACKREST_";
 
 std::string absolute_path(const std::string& path)
 {
@@ -206,9 +204,9 @@ void ConfigBuilder::read_sources()
     remember_command_line();
     const CommandRow& command = *config_.command_;
     settings_ = line_.settings;
-    add_environment(environment_, kPrefix, command, settings_, config_.warnings_);
+    add_environment(environment_, kVariablePrefix, command, settings_, config_.warnings_);
     if (config_.is_pgbackrest_link_) {
-        add_environment(environment_, kLinkPrefix, command, settings_, config_.warnings_);
+        add_environment(environment_, kLinkVariablePrefix, command, settings_, config_.warnings_);
     }
     remember_environment();
     const Ini ini = read_config_files(environment_, config_.is_pgbackrest_link_, settings_);

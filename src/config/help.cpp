@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "pgstrata/config/help.hpp"
 
+#include "config/environment.hpp"
 #include "config/option_defaults.hpp"
 #include "config/option_name.hpp"
 #include "config/option_text.hpp"
@@ -208,13 +209,13 @@ const OptionRow& find_shown_option(const CommandRow& command, const std::string&
     return *row;
 }
 
-std::string variable_of(const OptionRow& row)
+std::string variable_of(const OptionRow& row, std::string_view prefix)
 {
-    std::string name = "PGSTRATA_" + display_name(row, row.group == Group::none ? 0 : 1);
+    std::string name = display_name(row, row.group == Group::none ? 0 : 1);
     std::transform(name.begin(), name.end(), name.begin(), [](char c) {
         return c == '-' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     });
-    return name;
+    return std::string(prefix) + name;
 }
 
 std::string render_option(const Config& config, const CommandRow& command, const OptionRow& row)
@@ -236,18 +237,19 @@ std::string render_option(const Config& config, const CommandRow& command, const
         const auto arrow = variant.find("=>");
         add(fmt::format(
                 "with {} {}", parse_dependency(row.depends).option, variant.substr(0, arrow)),
-            describe_allowed(row, variant.substr(arrow + 2)));
+            list_allowed(row, variant.substr(arrow + 2)));
     }
     if (!allowed.empty()) {
-        add("values", describe_allowed(row, allowed));
+        add("values", list_allowed(row, allowed));
     }
     add("current", row.is_secure ? std::string() : current_of(config, row));
     add("default", default_of(config, row, command));
-    add("old names", std::string(row.deprecated));
+    add("old names", list_old_names(row));
     if (row.group != Group::none) {
         add("written with an index", "--" + display_name(row, 1));
     }
-    add("environment", variable_of(row));
+    add("environment",
+        variable_of(row, config.is_pgbackrest_link() ? kLinkVariablePrefix : kVariablePrefix));
     return text;
 }
 

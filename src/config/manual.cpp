@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: PostgreSQL
+#include "config/option_name.hpp"
 #include "config/option_text.hpp"
 #include "config/value.hpp"
 
@@ -103,15 +104,6 @@ std::string describe_default(std::string_view text)
     return std::string(text);
 }
 
-std::string describe_values(const OptionRow& row, std::string_view allowed)
-{
-    constexpr std::string_view kWords = "allowed values are ";
-    constexpr std::string_view kRange = "allowed is ";
-    std::string text = describe_allowed(row, allowed);
-    const std::string_view prefix = text.starts_with(kWords) ? kWords : kRange;
-    return text.substr(prefix.size());
-}
-
 std::string list_commands(std::uint32_t commands)
 {
     std::string names;
@@ -163,14 +155,14 @@ std::string render_option(const OptionRow& row)
         page += "Never on the command line.\n";
     }
     const std::string allowed = describe_commands(
-        row, row.allowed, [&](std::string_view text) { return describe_values(row, text); });
+        row, row.allowed, [&](std::string_view text) { return list_allowed(row, text); });
     add_line(page,
              "Value",
              row.type == OptionType::boolean || allowed.empty()
                  ? std::string(type_name(row.type))
                  : fmt::format("{}: {}", type_name(row.type), allowed));
     add_line(page, "Default", describe_commands(row, row.default_value, describe_default));
-    add_line(page, "Old names", row.deprecated);
+    add_line(page, "Old names", list_old_names(row));
     add_line(page, "Commands", describe_validity(row));
     return page;
 }

@@ -165,6 +165,21 @@ std::vector<std::string> complete_name(std::string_view prefix)
     return names;
 }
 
+std::string list_old_names(const OptionRow& row)
+{
+    std::string list;
+    std::string_view names = row.deprecated;
+    while (!names.empty()) {
+        const std::string_view old_name = next_part(names, ',');
+        const std::string plain = without_mark(old_name);
+        const std::string name = plain == old_name ? plain : with_index(plain, 1);
+        if (name != row.name) {
+            list += (list.empty() ? "" : ", ") + name;
+        }
+    }
+    return list;
+}
+
 std::string_view group_name(Group group) noexcept
 {
     switch (group) {

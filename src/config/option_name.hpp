@@ -29,6 +29,8 @@ std::vector<std::string> complete_name(std::string_view prefix);
 
 // "repo2-path"; the plain name for an option without an index.
 std::string display_name(const OptionRow& row, unsigned index);
+// "db-path, db1-path": the old names but the option's own, with the index 1.
+std::string list_old_names(const OptionRow& row);
 std::string_view group_name(Group group) noexcept;
 // The name that is meant by a mistyped one; empty when none is near.
 std::string nearest_name(std::string_view name);

@@ -278,22 +278,26 @@ std::optional<std::int64_t> parse_time(std::string_view text)
     return unit == kTimeUnits.end() ? std::nullopt : multiply(quantity->count, unit->factor);
 }
 
-std::string describe_allowed(const OptionRow& row, std::string_view allowed)
+std::string list_allowed(const OptionRow& row, std::string_view allowed)
 {
-    if (!allowed.empty() && allowed.front() == '[') {
+    if (allowed.front() == '[') {
         const std::string_view bounds = allowed.substr(1, allowed.size() - 2);
         const auto dots = bounds.find("..");
-        return fmt::format("allowed is {} to {}{}",
-                           bounds.substr(0, dots),
-                           bounds.substr(dots + 2),
-                           how_to_write(row.type));
+        return fmt::format(
+            "{} to {}{}", bounds.substr(0, dots), bounds.substr(dots + 2), how_to_write(row.type));
     }
+    std::string words;
+    while (!allowed.empty()) {
+        words += fmt::format("{}{}", words.empty() ? "" : ", ", next_part(allowed, '|'));
+    }
+    return words;
+}
+
+std::string describe_allowed(const OptionRow& row, std::string_view allowed)
+{
     if (!allowed.empty()) {
-        std::string words;
-        while (!allowed.empty()) {
-            words += fmt::format("{}{}", words.empty() ? "" : ", ", next_part(allowed, '|'));
-        }
-        return "allowed values are " + words;
+        return (allowed.front() == '[' ? "allowed is " : "allowed values are ") +
+               list_allowed(row, allowed);
     }
     switch (row.type) {
     case OptionType::path:

@@ -32,6 +32,8 @@ Value parse_value(const ValueContext& context,
                   std::vector<std::string> texts,
                   std::vector<std::string>& warnings);
 
+// "y, n" or "1 to 999"; `allowed` is not empty.
+std::string list_allowed(const OptionRow& row, std::string_view allowed);
 // "allowed values are y, n", "allowed is 1 to 999", or how a value of this type looks.
 std::string describe_allowed(const OptionRow& row, std::string_view allowed);
 

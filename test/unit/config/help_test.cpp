@@ -132,6 +132,22 @@ TEST_CASE("the help of an option tells its values and other names", "[config]")
                Contains("PGSTRATA_REPO1_RETENTION_FULL") && Contains("--repo1-retention-full"));
 }
 
+TEST_CASE("the help of an option shows its names and values as they are written", "[config]")
+{
+    ConfigHost host;
+    const auto text = [&](const std::string& command, const std::string& option) {
+        return render_help(host.load({"help", command, option}));
+    };
+
+    CHECK_THAT(text("backup", "pg-path"), Contains("\nold names: db-path, db1-path\n"));
+    CHECK_THAT(text("backup", "repo-cipher-type"),
+               !Contains("old names") && Contains("\nvalues: none, aes-256-cbc, aes-256-gcm\n"));
+    CHECK_THAT(text("backup", "compress-level"), Contains("\nwith compress-type gz: -1 to 9\n"));
+    CHECK_THAT(text("backup", "pg-path"), Contains("\nenvironment: PGSTRATA_PG1_PATH\n"));
+    host.environment.executable = "/usr/bin/pgbackrest";
+    CHECK_THAT(text("backup", "pg-path"), Contains("\nenvironment: PGBACKREST_PG1_PATH\n"));
+}
+
 TEST_CASE("every option has help for every command it is valid for", "[config]")
 {
     ConfigHost host;
