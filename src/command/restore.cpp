@@ -125,7 +125,7 @@ RecoveryTarget recovery_target(const Config& config)
     } else if (target.type == RecoveryType::lsn) {
         const auto lsn = postgres::parse_lsn(text);
         if (!lsn) {
-            throw Error(ErrorCode::option_invalid_value,
+            throw Error(ErrorCode::format,
                         fmt::format("'{}' is not valid for 'target' option", text),
                         "an lsn looks like 16/B374D848");
         }

@@ -113,6 +113,7 @@ TEST_CASE("a restore needs a backup that exists and can reach the target", "[res
           75);
     CHECK(site.run({"restore", target, "--type=time", "--target=not a time"}).status == 29);
     CHECK(site.run({"restore", target, "--type=lsn", "--target=0/28"}).status == 75);
+    CHECK(site.run({"restore", target, "--type=lsn", "--target=zz"}).status == 29);
     CHECK(site.run({"restore", target, "--type=time"}).status == 37);
     CHECK(site.run({"restore", target, "--type=xid", "--target=48x"}).status == 32);
     CHECK(site.run({"restore", target, "--type=name", "--target=" + std::string(64, 'n')}).status ==
