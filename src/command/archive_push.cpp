@@ -38,7 +38,7 @@ std::string wal_path(const config::Config& config)
     const std::string& directory = config.text("pg-path");
     if (!is_same_directory(".", directory)) {
         throw Error(
-            ErrorCode::db_mismatch,
+            ErrorCode::option_invalid_value,
             fmt::format(
                 "the working directory is not the pg1-path '{}', and the WAL path '{}' is relative",
                 directory,

@@ -82,6 +82,16 @@ TEST_CASE("a segment pushed again is accepted with the same bytes and refused wi
     CHECK(read_file(target) == read_file(wal_file(site, name)));
 }
 
+TEST_CASE("a relative WAL path is taken from the data directory only", "[archive]")
+{
+    Site site(keeping_wal());
+    const auto path = "pg_wal/" + site.cluster().archive_current_segment();
+
+    CHECK(site.run({"archive-push", path}, {.directory = site.cluster().data_directory()}).status ==
+          0);
+    CHECK(site.run({"archive-push", path}, {.directory = site.path("")}).status == 32);
+}
+
 TEST_CASE("a segment of another cluster is refused", "[archive][bug-19]")
 {
     Site site;
