@@ -216,7 +216,7 @@ TEST_CASE_METHOD(Restorable,
             mode;
     }
     commit();
-    archive_wal();
+    archive_wal(*repository, manifest.header.archive_id);
     for (const bool is_delta : {false, true}) {
         options.is_delta = is_delta;
         restore();
