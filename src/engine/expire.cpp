@@ -8,6 +8,7 @@
 
 #include "pgstrata/log/log.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace pgstrata::engine {
@@ -116,8 +117,18 @@ std::uint64_t expire_wal(const ExpireOptions& options,
     return removed;
 }
 
-// What a backup that goes is given up for must be there. Gives whether one of those that stay
-// turned out not to be, which the catalog then says.
+bool has_anything_to_remove(const ExpireOptions& options,
+                            const repository::Repository& repository,
+                            const RetentionPlan& plan)
+{
+    return !plan.removals.empty() ||
+           std::ranges::any_of(plan.archives, [&](const repository::ArchivePlan& archive) {
+               return has_wal_to_remove(options, repository, archive);
+           });
+}
+
+// What backups and WAL that go are given up for must be there. Gives whether one of the backups
+// that stay turned out not to be, which the catalog then says.
 bool note_flaws(const ExpireOptions& options,
                 const RetentionPlan& plan,
                 BackupFlaws& flaws,
@@ -148,7 +159,7 @@ RetentionPlan plan_over_restorable(const ExpireOptions& options,
         return repository::plan_retention(catalog, options.policy, now, options.request);
     };
     RetentionPlan planned = plan();
-    if (planned.removals.empty()) {
+    if (!has_anything_to_remove(options, repository, planned)) {
         return planned;
     }
     std::vector<std::string> labels;
@@ -156,7 +167,7 @@ RetentionPlan plan_over_restorable(const ExpireOptions& options,
         labels.push_back(backup.label);
     }
     BackupFlaws flaws(repository, options.stanza, labels);
-    while (!planned.removals.empty() && note_flaws(options, planned, flaws, catalog)) {
+    while (note_flaws(options, planned, flaws, catalog)) {
         planned = plan();
     }
     return planned;

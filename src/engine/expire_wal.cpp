@@ -220,6 +220,22 @@ private:
 
 } // namespace
 
+bool has_wal_to_remove(const ExpireOptions& options,
+                       const repository::Repository& repository,
+                       const repository::ArchivePlan& plan)
+{
+    if (plan.hold != repository::WalHold::none) {
+        return false;
+    }
+    bool is_any_gone = false;
+    repository::list_segments(
+        repository, options.stanza, plan.id, "", [&](const std::string& segment) {
+            is_any_gone = !repository::is_kept(plan, segment);
+            return !is_any_gone && segment < plan.keep_from;
+        });
+    return is_any_gone;
+}
+
 std::uint64_t remove_wal(const ExpireOptions& options,
                          const repository::Repository& repository,
                          const repository::ArchivePlan& plan)

@@ -216,13 +216,42 @@ TEST_CASE("nothing is removed in favour of a backup that cannot be restored",
     CHECK_THAT(log.text(), Catch::Contains(label) && Catch::Contains("does not count"));
 }
 
+TEST_CASE("no WAL is removed on the word of a backup that cannot be restored",
+          "[engine][expire][bug-32]")
+{
+    const WarningLog log;
+    SECTION("when no backup goes")
+    {
+        ExpireFixture site("FFFF", 50);
+        site.memory.storage->remove(manifest_path(kStanza, site.builder.label("F3")));
+        RetentionPolicy policy = keep_fulls(4);
+        policy.archive = 2;
+        expire(site.options(policy), *site.memory);
+        CHECK(site.backups() == "F1 F2 F3 F4");
+        CHECK(site.segments() == "11-12 21-50");
+    }
+    SECTION("when a backup stays only for want of a better one")
+    {
+        ExpireFixture site("FFF", 40);
+        for (const auto* name : {"F1", "F2", "F3"}) {
+            site.memory.storage->remove(manifest_path(kStanza, site.builder.label(name)));
+        }
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F1 F2 F3");
+        CHECK(site.segments() == "1-40");
+    }
+    CHECK_THAT(log.text(), Catch::Contains("does not count"));
+}
+
 TEST_CASE("what cannot be restored is not looked at when nothing goes", "[engine][expire]")
 {
     ExpireFixture site("FF", 40);
+    expire(site.options(keep_fulls(2)), *site.memory);
     site.memory.storage->remove(manifest_path(kStanza, site.builder.label("F2")));
     const WarningLog log;
     expire(site.options(keep_fulls(2)), *site.memory);
     CHECK(site.backups() == "F1 F2");
+    CHECK(site.segments() == "11-40");
     CHECK_THAT(log.text(), !Catch::Contains("does not count"));
 }
 
