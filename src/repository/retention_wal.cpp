@@ -179,11 +179,19 @@ private:
         return first ? first : std::optional(newest_of_archive_type(here));
     }
 
+    // Of those that can be restored; with none of them all WAL may be of use.
     std::size_t newest_of_archive_type(const std::vector<std::size_t>& here) const
     {
+        std::vector<std::size_t> sound;
+        std::ranges::copy_if(here, std::back_inserter(sound), [&](std::size_t i) {
+            return graph_.can_be_restored(i);
+        });
+        if (sound.empty()) {
+            return here.front();
+        }
         const auto newest = std::find_if(
-            here.rbegin(), here.rend(), [&](std::size_t i) { return is_of_archive_type(i); });
-        return newest != here.rend() ? *newest : here.back();
+            sound.rbegin(), sound.rend(), [&](std::size_t i) { return is_of_archive_type(i); });
+        return newest != sound.rend() ? *newest : sound.back();
     }
 
     void plan_from(ArchivePlan& plan, const std::vector<std::size_t>& here) const

@@ -169,6 +169,25 @@ TEST_CASE("an earlier generation keeps WAL from its newest backup of the type th
     CHECK(kept(BackupType::incr) == "11-12 21-22 31-");
 }
 
+TEST_CASE("an earlier generation keeps WAL from a backup that can be restored", "[retention][wal]")
+{
+    CatalogBuilder builder;
+    builder.add("F1", 9);
+    builder.add("F2", 8);
+    builder.add("F3", 7);
+    builder.upgrade();
+    builder.add("F4", 6);
+    const auto kept = [&] {
+        return kept_segments(
+            plan_retention(builder.catalog(), with_archive(1), kNow).archives.at(0));
+    };
+    builder.flaw("F3");
+    CHECK(kept() == "11-12 21-");
+    builder.flaw("F2");
+    builder.flaw("F1");
+    CHECK(kept() == "11-");
+}
+
 TEST_CASE("WAL of later timelines is kept, and that of earlier ones for the backups on them",
           "[retention][wal][bug-29]")
 {
