@@ -252,20 +252,29 @@ private:
         }
     }
 
-    // It began after the backup before it, wherever that was.
+    // It began after the backup that was made before it, of whatever family.
     void keep_for_unreadable(ArchivePlan& plan) const
     {
         for (const std::string& label : graph_.catalog().unreadable) {
-            std::optional<std::size_t> last;
-            for (std::size_t i = 0; i < graph_.size() && graph_[i].label < label; ++i) {
-                last = graph_[i].archive_id == plan.id ? std::optional(i) : last;
-            }
+            const auto last = newest_before(parse_backup_label(label)->time, plan.id);
             if (!last || !says_its_wal(graph_[*last])) {
                 plan.hold = WalHold::unreadable;
                 return;
             }
             plan.keep_from = std::min(plan.keep_from, graph_[*last].start_wal);
         }
+    }
+
+    std::optional<std::size_t> newest_before(UnixSeconds time, ArchiveId id) const
+    {
+        std::optional<std::size_t> newest;
+        for (std::size_t i = 0; i < graph_.size(); ++i) {
+            const bool is_before = graph_[i].archive_id == id && graph_.time(i) < time;
+            if (is_before && (!newest || graph_.time(i) > graph_.time(*newest))) {
+                newest = i;
+            }
+        }
+        return newest;
     }
 
     const RemainingBackups& backups_;

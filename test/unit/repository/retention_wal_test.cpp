@@ -341,6 +341,25 @@ TEST_CASE("WAL since the backup before an unreadable one is kept", "[retention][
         builder.damage("F1");
         CHECK(plan_last(builder, with_archive(1)).hold == WalHold::unreadable);
     }
+    SECTION("also when an older full has got an incremental since")
+    {
+        builder = CatalogBuilder();
+        builder.add("F1", 5);
+        builder.add("I1", 4);
+        BackupSummary late = builder.at("I1");
+        builder.add("F2", 3);
+        late.label = make_backup_label(BackupType::incr, builder.label("F1"), kNow - 2 * kDay);
+        late.start_wal = builder.segment(41);
+        late.stop_wal = builder.segment(42);
+        auto& backups = builder.catalog().backups;
+        backups.insert(std::ranges::find(backups, builder.label("F2"), &BackupSummary::label),
+                       late);
+        builder.add("F3", 0.5);
+        builder.at("F3").start_wal = builder.segment(51);
+        builder.at("F3").stop_wal = builder.segment(52);
+        builder.damage("F2");
+        CHECK(kept_segments(plan_last(builder, keep_fulls(1))) == "21-");
+    }
     SECTION("the newest")
     {
         builder.damage("F5");
