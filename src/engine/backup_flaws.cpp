@@ -4,7 +4,6 @@
 #include "pgstrata/repository/layout.hpp"
 #include "pgstrata/repository/manifest.hpp"
 #include "pgstrata/repository/object_error.hpp"
-#include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/util/cancel.hpp"
 
 #include <fmt/format.h>
@@ -17,10 +16,18 @@ using repository::PackInfo;
 
 BackupFlaws::BackupFlaws(const repository::Repository& repository,
                          std::string stanza,
-                         const std::vector<std::string>& labels)
+                         const ExpireCatalog& found)
+    : BackupFlaws(repository, stanza, found, repository::read_verify_records(repository, stanza))
+{
+}
+
+BackupFlaws::BackupFlaws(const repository::Repository& repository,
+                         std::string stanza,
+                         const ExpireCatalog& found,
+                         const std::vector<repository::VerifyRecord>& records)
     : repository_(repository), stanza_(std::move(stanza)),
-      damage_(
-          repository::known_damage(repository::read_verify_records(repository, stanza_), labels))
+      damage_(repository::known_damage(records, found.labels)),
+      wal_(repository, stanza_, found.catalog.backups, records)
 {
 }
 
@@ -40,7 +47,8 @@ std::string BackupFlaws::look(const BackupSummary& backup)
         while (backup.type == BackupType::full && manifest.next(file)) {
             check_cancelled();
         }
-        return look_at_packs(packs);
+        std::string flaw = look_at_packs(packs);
+        return flaw.empty() ? wal_.find(backup) : flaw;
     } catch (const Error& error) {
         if (!repository::is_unusable(error.code())) {
             throw;

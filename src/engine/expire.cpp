@@ -152,22 +152,18 @@ bool note_flaws(const ExpireOptions& options,
 
 RetentionPlan plan_over_restorable(const ExpireOptions& options,
                                    const repository::Repository& repository,
-                                   repository::RetentionCatalog& catalog)
+                                   ExpireCatalog& found)
 {
     const UnixSeconds now = now_seconds();
     const auto plan = [&] {
-        return repository::plan_retention(catalog, options.policy, now, options.request);
+        return repository::plan_retention(found.catalog, options.policy, now, options.request);
     };
     RetentionPlan planned = plan();
     if (!has_anything_to_remove(options, repository, planned)) {
         return planned;
     }
-    std::vector<std::string> labels;
-    for (const repository::BackupSummary& backup : catalog.backups) {
-        labels.push_back(backup.label);
-    }
-    BackupFlaws flaws(repository, options.stanza, labels);
-    while (note_flaws(options, planned, flaws, catalog)) {
+    BackupFlaws flaws(repository, options.stanza, found);
+    while (note_flaws(options, planned, flaws, found.catalog)) {
         planned = plan();
     }
     return planned;
@@ -181,7 +177,7 @@ ExpireReport expire(const ExpireOptions& options, const repository::Repository& 
     if (!options.is_dry_run && give_back_cut_off(options, repository, found)) {
         found = read_expire_catalog(repository, options.stanza);
     }
-    const RetentionPlan plan = plan_over_restorable(options, repository, found.catalog);
+    const RetentionPlan plan = plan_over_restorable(options, repository, found);
     log_plan(options, plan);
     ExpireReport report{plan.has_set, plan.removals.size(), 0};
     if (options.is_dry_run) {

@@ -17,14 +17,14 @@
 
 namespace pgstrata::engine {
 
-namespace {
-
 std::string path_of(const std::string& stanza, repository::ArchiveId id, const ArchivedFile& file)
 {
     return fmt::format("{}/{}",
                        repository::wal_directory(stanza, id, file.name.wal_name),
                        repository::to_string(file.name));
 }
+
+namespace {
 
 // Of two objects for one WAL file nobody can say which is right.
 void find_duplicates(const std::string& stanza,

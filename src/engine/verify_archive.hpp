@@ -28,6 +28,7 @@ struct ArchivedFile {
     repository::WalObjectName name;
     std::uint64_t size = 0; // of the object
 };
+std::string path_of(const std::string& stanza, repository::ArchiveId id, const ArchivedFile& file);
 
 // What lies in one archive, by its listing.
 struct ArchiveListing {

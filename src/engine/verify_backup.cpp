@@ -3,6 +3,7 @@
 
 #include "engine/damaged_files.hpp"
 #include "engine/needed_backups.hpp"
+#include "engine/own_wal.hpp"
 #include "engine/verify_archive.hpp"
 #include "engine/verify_unreadable.hpp"
 
@@ -24,8 +25,6 @@ namespace pgstrata::engine {
 using repository::BackupSummary;
 
 namespace {
-
-constexpr std::string_view kWalDirectory = "pg_wal/";
 
 // Each by itself, so that the damaged one is named.
 void inspect_notes(const repository::Repository& repository,
@@ -377,31 +376,12 @@ void subtract_own_wal(const repository::Repository& repository,
                       std::uint32_t wal_segment_size,
                       InspectedBackup& backup)
 {
-    std::set<std::string> own;
     try {
-        repository::ManifestReader reader(repository, stanza, backup.result.label);
-        for (repository::ManifestFile file; reader.next(file);) {
-            if (file.path.starts_with(kWalDirectory)) {
-                own.insert(file.path.substr(kWalDirectory.size()));
-            }
-        }
+        backup.result.missing_wal = without_own_wal(
+            repository, stanza, wal_segment_size, backup.result.label, backup.result.missing_wal);
     } catch (const Error& error) {
         rethrow_unless_of_object(repository, error);
-        return;
     }
-    std::vector<repository::WalRange> left;
-    for (const repository::WalRange& range : backup.result.missing_wal) {
-        auto segment = postgres::parse_wal_segment(range.first, wal_segment_size);
-        std::string name = range.first;
-        for (; segment && own.contains(name) && name <= range.last;
-             name = postgres::to_string(*segment, wal_segment_size)) {
-            ++segment->number;
-        }
-        if (name <= range.last) {
-            left.push_back({name, range.last});
-        }
-    }
-    backup.result.missing_wal = std::move(left);
 }
 
 std::vector<VerifyFault> verify_identity(const repository::Repository& repository)

@@ -11,8 +11,6 @@
 
 namespace pgstrata::engine {
 
-namespace {
-
 std::vector<std::string> segments_of(const ArchiveListing& listing)
 {
     std::map<std::string, unsigned> copies;
@@ -27,6 +25,8 @@ std::vector<std::string> segments_of(const ArchiveListing& listing)
     }
     return segments;
 }
+
+namespace {
 
 // The name of the segment after it; empty when it is none.
 std::string next_name(const std::string& name, std::uint32_t segment_size)

@@ -19,14 +19,17 @@ struct ReadArchive {
     const std::vector<repository::BackupSummary>& newer;
 };
 
+// The names of the segments in the archive, ascending. Of one that is there twice nobody can say
+// which is right: it is not among them.
+std::vector<std::string> segments_of(const ArchiveListing& listing);
+
 // The segments from the start to the stop of each backup, as far as they are in the archive.
 std::set<std::string> needed_segments(const repository::Cluster& cluster,
                                       const ArchiveListing& listing,
                                       const std::vector<InspectedBackup>& backups);
 
 // Says what WAL the backups of the archive have and, unless there is but one to verify, where the
-// archive has gaps, WAL that was dropped on purpose included. Of a segment that is there twice
-// nobody can say which is right: it is missing.
+// archive has gaps, WAL that was dropped on purpose included.
 void cover_archive(const repository::Repository& repository,
                    const VerifyOptions& options,
                    const ReadArchive& archive,

@@ -20,7 +20,7 @@ std::unique_ptr<ExpireFixture> make_site()
     site->builder.add("F0", 9);
     site->builder.upgrade();
     site->builder.add_all("FDIFI");
-    site->write(12);
+    site->write(60);
     site->put(pack_path(kStanza, "20200101-000000F", 0)); // aborted
     site->write_wal({15, 1}, "00000002.history");
     return site;

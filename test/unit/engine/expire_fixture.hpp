@@ -52,7 +52,8 @@ public:
         write_manifest(label);
     }
 
-    void write_manifest(const std::string& label) const
+    void write_manifest(const std::string& label,
+                        std::vector<repository::ManifestFile> files = {}) const
     {
         repository::Manifest manifest;
         manifest.header = sample_header();
@@ -63,6 +64,8 @@ public:
             manifest.header.prior = repository::parse_backup_label(label)->full;
         }
         manifest.packs = {{{label, 0}, 1}, {{label, 1}, 1}};
+        manifest.names = {"postgres", "staff"};
+        manifest.files = std::move(files);
         repository::write_manifest(*memory, kStanza, manifest);
     }
 
@@ -73,10 +76,15 @@ public:
 
     void write_wal(repository::ArchiveId id, const std::string& name) const
     {
-        put(fmt::format("{}/{}-{}.zst",
-                        repository::wal_directory(kStanza, id, name),
-                        name,
-                        std::string(40, 'a')));
+        put(wal_object(id, name));
+    }
+
+    static std::string wal_object(repository::ArchiveId id, const std::string& name)
+    {
+        return fmt::format("{}/{}-{}.zst",
+                           repository::wal_directory(kStanza, id, name),
+                           name,
+                           std::string(40, 'a'));
     }
 
     // The lease of a backup on another host.

@@ -102,7 +102,8 @@ TEST_CASE("history files, partial segments and records of dropped WAL go with th
                              "00000001000000000000000B.00000028.backup",
                              "000000020000000000000013",
                              "000000030000000000000001",
-                             "000000030000000000000015"}) {
+                             "000000030000000000000015",
+                             "000000030000000000000016"}) {
         site.write_wal(kFirst, name);
     }
     write_gap(*site.memory, kStanza, kFirst, {"000000010000000000000014", "full", 1, "h"});
@@ -116,7 +117,7 @@ TEST_CASE("history files, partial segments and records of dropped WAL go with th
                                    "0000000300000000",
                                    "cluster.json",
                                    "gap"});
-    CHECK(names_in(*site.memory.storage, archive + "/0000000300000000").size() == 1);
+    CHECK(names_in(*site.memory.storage, archive + "/0000000300000000").size() == 2);
     CHECK(names_in(*site.memory.storage, gap_path(kStanza, kFirst)) ==
           std::vector<std::string>{"000000030000000000000017.json"});
 }
@@ -184,7 +185,7 @@ TEST_CASE("a backup that cannot be read keeps its family, and is told of", "[eng
 TEST_CASE("nothing is removed in favour of a backup that cannot be restored",
           "[engine][expire][bug-32]")
 {
-    ExpireFixture site("FIFI", 40);
+    ExpireFixture site("FIFI", 50);
     const std::string label = site.builder.label("F2");
     SECTION("because its manifest is gone")
     {
@@ -209,11 +210,50 @@ TEST_CASE("nothing is removed in favour of a backup that cannot be restored",
         record.damage.add({.pack = {label, 1}, .problem = "bits"});
         write_verify_record(*site.memory, kStanza, record);
     }
+    SECTION("because WAL from its start to its stop was found damaged")
+    {
+        VerifyRecord record;
+        record.wal.emplace(site.wal_object(kFirst, site.builder.at("F2").stop_wal), "bits");
+        write_verify_record(*site.memory, kStanza, record);
+    }
     const WarningLog log;
     expire(site.options(keep_fulls(1)), *site.memory);
     CHECK(site.backups() == "F1 I1 F2 I2");
-    CHECK(site.segments() == "11-40");
+    CHECK(site.segments() == "11-50");
     CHECK_THAT(log.text(), Catch::Contains(label) && Catch::Contains("does not count"));
+}
+
+TEST_CASE("a backup without the WAL from its start to its stop does not count",
+          "[engine][expire][bug-32]")
+{
+    ExpireFixture site("FF", 40);
+    const std::string label = site.builder.label("F2");
+    const std::string missing = site.builder.at("F2").start_wal;
+    site.memory.storage->remove(site.wal_object(kFirst, missing));
+    const WarningLog log;
+    SECTION("when it is nowhere")
+    {
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F1 F2");
+        CHECK(site.segments() == "11-20 22-40");
+        CHECK_THAT(log.text(), Catch::Contains(label) && Catch::Contains(missing));
+    }
+    SECTION("unless it holds that itself")
+    {
+        site.memory.storage->remove(manifest_path(kStanza, label));
+        site.write_manifest(label, {sample_file("pg_wal/" + missing, 0)});
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F2");
+    }
+    SECTION("unless it was made offline")
+    {
+        BackupSummary& backup = site.builder.at("F2");
+        backup.is_online = false;
+        site.memory.storage->remove(summary_path(kStanza, label));
+        write_summary(*site.memory, kStanza, backup);
+        expire(site.options(keep_fulls(1)), *site.memory);
+        CHECK(site.backups() == "F2");
+    }
 }
 
 TEST_CASE("no WAL is removed on the word of a backup that cannot be restored",

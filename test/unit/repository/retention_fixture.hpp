@@ -44,6 +44,8 @@ public:
         backup.timeline = timeline_;
         backup.start_wal = segment(10 * ++count_ + 1);
         backup.stop_wal = segment(10 * count_ + 2);
+        backup.start_lsn.value = (std::uint64_t{10} * count_ + 1) << 24U;
+        backup.stop_lsn.value = (std::uint64_t{10} * count_ + 3) << 24U;
         labels_[name] = backup.label;
         names_[backup.label] = name;
         last_label_ = backup.label;
