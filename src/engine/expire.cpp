@@ -4,6 +4,7 @@
 #include "engine/backup_flaws.hpp"
 #include "engine/expire_backups.hpp"
 #include "engine/expire_wal.hpp"
+#include "engine/leftovers.hpp"
 #include "engine/needed_backups.hpp"
 
 #include "pgstrata/log/log.hpp"
@@ -169,6 +170,15 @@ RetentionPlan plan_over_restorable(const ExpireOptions& options,
     return planned;
 }
 
+std::vector<std::string> labels_of(const repository::RetentionCatalog& catalog)
+{
+    std::vector<std::string> labels;
+    for (const repository::BackupSummary& backup : catalog.backups) {
+        labels.push_back(backup.label);
+    }
+    return labels;
+}
+
 } // namespace
 
 ExpireReport expire(const ExpireOptions& options, const repository::Repository& repository)
@@ -197,6 +207,9 @@ ExpireReport expire(const ExpireOptions& options, const repository::Repository& 
         return report;
     }
     report.wal_files = expire_wal(options, repository, plan);
+    if (!options.is_dry_run) {
+        remove_leftovers(repository, options.stanza, labels_of(found.catalog));
+    }
     remove_history(options, repository, found, plan);
     return report;
 }

@@ -3,7 +3,7 @@ pgstrata_module(engine
           archive_push_async.cpp arriving_file.cpp backup.cpp backup_flaws.cpp
           backup_changes.cpp backup_claim.cpp backup_label.cpp backup_plan.cpp backup_server.cpp backup_source.cpp backup_summary.cpp
           backup_wal.cpp cache_gauge.cpp change_detection.cpp cluster_check.cpp copy.cpp copy_state.cpp damaged_files.cpp
-          database_names.cpp expire.cpp expire_backups.cpp expire_catalog.cpp expire_wal.cpp frame_packer.cpp lock.cpp
+          database_names.cpp expire.cpp expire_backups.cpp expire_catalog.cpp expire_wal.cpp frame_packer.cpp leftovers.cpp lock.cpp
           lock_file.cpp needed_backups.cpp own_wal.cpp pack_check.cpp page_audit.cpp
           page_collector.cpp page_file_copier.cpp page_placer.cpp page_reader.cpp place.cpp
           place_plan.cpp prior_backup.cpp progress.cpp recovery_check.cpp recovery_settings.cpp
