@@ -246,6 +246,9 @@ read_archives(const repository::Repository& repository,
     for (const repository::Cluster& cluster : clusters) {
         engine::ArchiveState state =
             engine::read_archive_state(repository, stanza, cluster, backups);
+        for (const Error& problem : state.problems) {
+            add_problem(problem, repo);
+        }
         for (repository::BackupWal& wal : state.coverage.backups) {
             missing[wal.label] = std::move(wal.missing);
         }

@@ -41,7 +41,11 @@ public:
             return backup.archive_id == cluster_.id;
         });
         try {
-            tree_ = read_timeline_tree(repository_, stanza_, cluster_.id);
+            DamagedHistories damaged;
+            tree_ = read_sound_timelines(repository_, stanza_, cluster_.id, damaged);
+            for (const auto& [timeline, error] : damaged) {
+                state.problems.push_back(error);
+            }
             state.coverage = cover_wal(segments_, backups_, tree_, cluster_.wal_segment_size);
             state.window = make_window(state.coverage);
         } catch (const Error& error) {

@@ -160,18 +160,6 @@ NewestTransactionEnd newest_transaction_end(const std::vector<WalPlace>& places,
     return {std::nullopt, count != 0 && depth >= count};
 }
 
-repository::TimelineTree read_timeline_tree(const repository::Repository& repository,
-                                            const std::string& stanza,
-                                            repository::ArchiveId id)
-{
-    DamagedHistories damaged;
-    auto tree = read_sound_timelines(repository, stanza, id, damaged);
-    if (!damaged.empty()) {
-        throw Error(damaged.begin()->second);
-    }
-    return tree;
-}
-
 repository::TimelineTree read_sound_timelines(const repository::Repository& repository,
                                               const std::string& stanza,
                                               repository::ArchiveId id,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pgstrata/repository/recovery_window.hpp"
+#include "pgstrata/util/error.hpp"
 
 #include <optional>
 #include <string>
@@ -15,6 +16,8 @@ struct ArchiveState {
     repository::WalCoverage coverage; // of the backups of this archive, in the order given
     // Unset when that cannot be told, which is logged.
     std::optional<repository::RecoveryWindow> window;
+    // Of histories that cannot be used: coverage and window are without their timelines.
+    std::vector<Error> problems;
 };
 
 // `backups` are all of the stanza, ascending by label. Besides the listing it reads the WAL that

@@ -48,16 +48,12 @@ NewestTransactionEnd newest_transaction_end(const std::vector<WalPlace>& places,
                                             const WalWindow& window,
                                             std::size_t depth);
 
-// The histories of all timelines in the archive. Throws when one is damaged.
-repository::TimelineTree read_timeline_tree(const repository::Repository& repository,
-                                            const std::string& stanza,
-                                            repository::ArchiveId id);
-
 // What is wrong with the histories of these timelines: damaged, there with several contents, or not
 // to be read while others can.
 using DamagedHistories = std::map<postgres::Timeline, Error>;
 
-// The histories that can be made out; the others are put into `damaged`.
+// The histories of the timelines in the archive that can be made out; the others are put into
+// `damaged`.
 repository::TimelineTree read_sound_timelines(const repository::Repository& repository,
                                               const std::string& stanza,
                                               repository::ArchiveId id,

@@ -134,17 +134,20 @@ TEST_CASE_METHOD(StateFixture,
 }
 
 TEST_CASE_METHOD(StateFixture,
-                 "an archive whose histories contradict each other has no window",
+                 "a history that cannot be used is told of, and hides nothing of the others",
                  "[archive_state]")
 {
     add_backup(3, 3, kStop);
+    add_backup(4, 5, kStop + 1);
     archive(3, 2000);
     archive_file(*repository, kArchiveId, "00000002.history", as_bytes("1\t0/5000000\ta\n"));
     archive_file(*repository, kArchiveId, "00000002.history", as_bytes("1\t0/6000000\tb\n"));
 
     const ArchiveState state = read();
 
-    CHECK_FALSE(state.window);
     CHECK(state.wal.first == name_of(3));
-    CHECK(log.text().find("cannot be told") != std::string::npos);
+    CHECK(state.window.value().stretches.at(0).stop == kServerEpoch + 2000);
+    CHECK(state.coverage.backups.at(1).missing.at(0).first == name_of(4));
+    REQUIRE(state.problems.size() == 1);
+    CHECK(state.problems[0].code() == ErrorCode::archive_duplicate);
 }
