@@ -12,7 +12,8 @@ std::unique_ptr<engine::LocalLock> take_locks(const config::Config& config,
         .stanza = config.text("stanza"),
         .types = types,
         .repo_keys = repos,
-        .wait_milliseconds = static_cast<std::uint64_t>(config.number("lock-wait"))});
+        .wait_milliseconds = static_cast<std::uint64_t>(config.number("lock-wait")),
+        .data_directory = config.text("pg-path")});
 }
 
 std::unique_ptr<engine::LocalLock>

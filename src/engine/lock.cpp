@@ -94,7 +94,7 @@ LocalLock::LocalLock(const LockRequest& request)
     : exec_id_(fmt::format("{}-{}", ::getpid(), random_tag()))
 {
     check_stanza(request.stanza);
-    make_lock_directory(request.lock_path);
+    directory_ = std::make_unique<LockDirectory>(request.lock_path, request.data_directory);
     std::set<std::string> names;
     for (const auto type : request.types) {
         for (const unsigned key : request.repo_keys) {

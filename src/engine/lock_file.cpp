@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/lock_file.hpp"
 
+#include "pgstrata/util/ownership.hpp"
 #include "pgstrata/util/path.hpp"
 #include "pgstrata/util/time.hpp"
 
@@ -21,7 +22,6 @@ namespace {
 
 constexpr std::array<std::string_view, 3> kTypeNames = {"archive", "backup", "restore"};
 constexpr std::string_view kLockSuffix = ".lock";
-constexpr unsigned kLockFileMode = 0640;
 constexpr unsigned kLockDirectoryMode = 0770;
 constexpr std::size_t kLongestBody = 4096;
 // Somebody who only looks at a lock holds it for an instant.
@@ -111,7 +111,7 @@ LockFile::~LockFile()
 
 bool LockFile::try_acquire()
 {
-    auto file = open_file(path_, O_RDWR | O_CREAT | O_NOFOLLOW, kLockFileMode);
+    auto file = open_for_heir(path_, O_RDWR);
     if (!try_lock(file.get(), LOCK_EX, path_)) {
         return false;
     }
@@ -176,9 +176,27 @@ std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile s
     return std::nullopt;
 }
 
-void make_lock_directory(const std::string& path)
+std::vector<std::string> make_lock_directory(const std::string& path)
 {
-    make_directories(path, kLockDirectoryMode);
+    return make_directories(path, kLockDirectoryMode);
+}
+
+LockDirectory::LockDirectory(const std::string& path, std::string home)
+    : made_(make_lock_directory(path)), home_(std::move(home))
+{
+    // Those who are known already can work beside this process.
+    leave_to_heir(made_, home_);
+}
+
+LockDirectory::~LockDirectory()
+{
+    // A restore may have made the directory of the data only now.
+    if (::geteuid() != 0 || leave_to_heir(made_, home_)) {
+        return;
+    }
+    for (auto path = made_.rbegin(); path != made_.rend(); ++path) {
+        ::rmdir(path->c_str());
+    }
 }
 
 } // namespace pgstrata::engine

@@ -6,6 +6,7 @@
 #include "pgstrata/util/non_copyable.hpp"
 
 #include <string>
+#include <vector>
 
 namespace pgstrata::engine {
 
@@ -32,7 +33,19 @@ bool is_lock_file_of(std::string_view name, std::string_view stanza);
 // removed.
 enum class StaleFile : std::uint8_t { keep, remove };
 std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile stale);
-// Makes the directory for lock and stop files.
-void make_lock_directory(const std::string& path);
+// Makes the directory for lock and stop files. Returns what it made, outermost first.
+std::vector<std::string> make_lock_directory(const std::string& path);
+
+// The directory for lock files while some are held. What root has made of it is left to the heir of
+// `home` (heir_of in ownership.hpp), or removed where there is none: others need it too.
+class LockDirectory : NonCopyable {
+public:
+    LockDirectory(const std::string& path, std::string home);
+    ~LockDirectory();
+
+private:
+    std::vector<std::string> made_;
+    std::string home_;
+};
 
 } // namespace pgstrata::engine

@@ -2,6 +2,7 @@
 #include "pgstrata/log/log.hpp"
 
 #include "pgstrata/util/file_descriptor.hpp"
+#include "pgstrata/util/ownership.hpp"
 #include "pgstrata/util/printable.hpp"
 
 #include <fcntl.h>
@@ -218,7 +219,7 @@ void open_file(const std::string& path)
     is_file_complete = true;
     if (settings.file != Level::off) {
         try {
-            file = pgstrata::open_file(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY);
+            file = open_for_heir(path, O_WRONLY | O_APPEND | O_NOCTTY);
         } catch (const Error& error) {
             write(Level::warn,
                   fmt::format("{}\nNOTE: the command goes on without a log file.", error.what()));

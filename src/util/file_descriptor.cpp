@@ -166,15 +166,18 @@ void sync_directory(const std::string& path)
     }
 }
 
-void make_directories(const std::string& path, unsigned mode)
+std::vector<std::string> make_directories(const std::string& path, unsigned mode)
 {
+    std::vector<std::string> made;
     for (auto end = path.find('/', 1);; end = path.find('/', end + 1)) {
         const std::string part = path.substr(0, end);
-        if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) {
+        if (::mkdir(part.c_str(), mode) == 0) {
+            made.push_back(part);
+        } else if (errno != EEXIST) {
             raise_errno(ErrorCode::path_create, errno, fmt::format("create directory '{}'", part));
         }
         if (end == std::string::npos) {
-            return;
+            return made;
         }
     }
 }

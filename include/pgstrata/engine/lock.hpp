@@ -23,8 +23,10 @@ struct LockRequest {
     std::vector<LockType> types;
     std::vector<unsigned> repo_keys;
     std::uint64_t wait_milliseconds = 0; // for another process that has one of them
+    std::string data_directory{};        // whose owner needs the lock directory when root makes it
 };
 
+class LockDirectory;
 class LockFile;
 
 // Holds {lock_path}/{stanza}-{type}-{repo key}.lock for each type and key until it is destroyed.
@@ -45,6 +47,7 @@ private:
     void acquire(const std::string& lock_path, const std::set<std::string>& names);
 
     std::string exec_id_;
+    std::unique_ptr<LockDirectory> directory_;
     std::vector<std::unique_ptr<LockFile>> files_;
     std::mutex progress_mutex_;
     std::optional<std::uint64_t> written_share_;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace pgstrata {
 
@@ -50,8 +51,9 @@ void pwrite_fully(int fd, ByteView bytes, std::uint64_t offset, const std::strin
 void sync_file(int fd, const std::string& path); // Error(file_sync)
 void sync_directory(const std::string& path);    // Error(path_sync)
 
-// Makes a directory and those above it that are missing. Throws Error(path_create).
-void make_directories(const std::string& path, unsigned mode);
+// Makes a directory and those above it that are missing. Returns what it made, outermost first.
+// Throws Error(path_create).
+std::vector<std::string> make_directories(const std::string& path, unsigned mode);
 
 // The whole of a local file of at most `limit` bytes. Throws Error(file_missing) or
 // Error(file_read).

@@ -2,6 +2,7 @@
 #include "engine/lock_file.hpp"
 #include "support/matchers.hpp"
 #include "support/temporary_directory.hpp"
+#include "unit/engine/other_user.hpp"
 
 #include "pgstrata/engine/lock.hpp"
 #include "pgstrata/util/cancel.hpp"
@@ -160,6 +161,37 @@ TEST_CASE_METHOD(LockFixture, "a lock file is not opened through a link", "[lock
 
     CHECK_THROWS_MATCHES(LocalLock(request()), Error, HasCode(ErrorCode::file_open));
     CHECK(read_text_file(directory / "victim") == "kept");
+}
+
+TEST_CASE_METHOD(LockFixture,
+                 "a lock directory that root makes is there afterwards only for somebody else",
+                 "[lock]")
+{
+    const test::OtherUser root(0);
+    auto wanted = request();
+    wanted.data_directory = GENERATE(as<std::string>{}, "", "/", "at home");
+    const bool has_heir = wanted.data_directory == "at home";
+    if (has_heir) {
+        wanted.data_directory = directory / "not/there/yet";
+    }
+
+    {
+        const LocalLock lock(wanted);
+        CHECK(fs::exists(path + "/demo-backup-1.lock"));
+    }
+
+    CHECK(fs::exists(path) == has_heir);
+    CHECK(fs::exists(directory / "a") == has_heir);
+}
+
+TEST_CASE_METHOD(LockFixture, "a lock directory that root finds stays", "[lock]")
+{
+    const test::OtherUser root(0);
+    fs::create_directories(path);
+
+    static_cast<void>(LocalLock(request()));
+
+    CHECK(fs::exists(path));
 }
 
 TEST_CASE_METHOD(LockFixture, "what a killed process left behind is no lock", "[lock][bug-46]")

@@ -4,28 +4,37 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <optional>
+
 namespace {
 
-bool is_other_user = false;
+std::optional<uid_t> other_user;
+
+uid_t real_user()
+{
+    return static_cast<uid_t>(::syscall(SYS_geteuid));
+}
 
 } // namespace
 
 // This takes the place of the C library's.
 extern "C" uid_t geteuid() noexcept
 {
-    return static_cast<uid_t>(::syscall(SYS_geteuid)) + (is_other_user ? 1 : 0);
+    return other_user.value_or(real_user());
 }
 
 namespace pgstrata::test {
 
-OtherUser::OtherUser()
+OtherUser::OtherUser() : OtherUser(real_user() + 1) {}
+
+OtherUser::OtherUser(uid_t user)
 {
-    is_other_user = true;
+    other_user = user;
 }
 
 OtherUser::~OtherUser()
 {
-    is_other_user = false;
+    other_user.reset();
 }
 
 } // namespace pgstrata::test

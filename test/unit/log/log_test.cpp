@@ -174,6 +174,17 @@ TEST_CASE_METHOD(Fixture, "a log file that cannot be opened is one warning", "[l
     CHECK_THAT(output.text(), Catch::EndsWith("\nP00   WARN: goes on\n"));
 }
 
+TEST_CASE_METHOD(Fixture, "a log file is not written through a link", "[log]")
+{
+    log::configure({.file = Level::info, .timestamp = false});
+    REQUIRE(::symlink((directory / "victim").c_str(), (directory / "demo.log").c_str()) == 0);
+
+    log::open_file(directory / "demo.log");
+
+    CHECK_THAT(output.text(), Catch::StartsWith("P00   WARN: unable to open '"));
+    CHECK(::access((directory / "victim").c_str(), F_OK) != 0);
+}
+
 TEST_CASE_METHOD(Fixture, "a log file that cannot be written is one warning", "[log][bug-45]")
 {
     log::configure({.console = Level::warn, .file = Level::info, .timestamp = false});

@@ -185,8 +185,10 @@ TEST_CASE("directories are made with those above them, and one that is there is 
           "[util][file]")
 {
     const TemporaryDirectory directory;
-    make_directories(directory / "a/b", 0700);
-    make_directories(directory / "a/b/c", 0750);
+    using Paths = std::vector<std::string>;
+    CHECK(make_directories(directory / "a/b", 0700) == Paths{directory / "a", directory / "a/b"});
+    CHECK(make_directories(directory / "a/b/c", 0750) == Paths{directory / "a/b/c"});
+    CHECK(make_directories(directory / "a/b/c", 0750).empty());
 
     struct stat status {};
     REQUIRE(::stat((directory / "a/b").c_str(), &status) == 0);
