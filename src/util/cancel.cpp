@@ -20,6 +20,12 @@ void note_signal(int number)
     noted_signal.store(number);
 }
 
+bool is_ignored(int number)
+{
+    struct sigaction action {};
+    return ::sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 } // namespace
 
 void install_signal_handlers()
@@ -27,7 +33,9 @@ void install_signal_handlers()
     struct sigaction action {};
     action.sa_handler = note_signal;
     for (const int number : {SIGHUP, SIGINT, SIGTERM}) {
-        ::sigaction(number, &action, nullptr);
+        if (number == SIGTERM || !is_ignored(number)) {
+            ::sigaction(number, &action, nullptr);
+        }
     }
     action.sa_handler = SIG_IGN;
     // What they tell of, a write says too, and then the message names the file.

@@ -4,6 +4,8 @@
 namespace pgstrata {
 
 // Installs handlers for SIGHUP, SIGINT and SIGTERM that only note the signal, and ignores SIGPIPE.
+// Who started this process with SIGHUP (nohup) or SIGINT (a job in the background) ignored wants it
+// to go on after them.
 // The noted signal is the one global besides the log: a handler can reach nothing else.
 void install_signal_handlers();
 // The signal that asked this process to end, 0 for none. Tests may set it.

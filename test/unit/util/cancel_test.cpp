@@ -90,3 +90,20 @@ TEST_CASE("installed handlers note the signal and the process goes on", "[util][
     REQUIRE(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 0);
 }
+
+TEST_CASE("a hangup or interrupt that was ignored at the start stays so", "[util][cancel]")
+{
+    const int number = GENERATE(SIGINT, SIGHUP, SIGTERM);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::signal(number, SIG_IGN);
+        install_signal_handlers();
+        ::raise(number);
+        ::_exit(pending_signal());
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == (number == SIGTERM ? SIGTERM : 0));
+}
