@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,6 +87,14 @@ std::vector<std::string> lock_files_of(const std::string& lock_path, const std::
         }
     }
     return files;
+}
+
+// What another user has written there could name any process of ours.
+bool is_own(const std::string& path)
+{
+    struct stat status {};
+    return ::geteuid() == 0 ||
+           (::lstat(path.c_str(), &status) == 0 && status.st_uid == ::geteuid());
 }
 
 } // namespace
@@ -212,6 +221,9 @@ bool has_stop_file(const std::string& lock_path, const std::string& stanza)
 void check_stop_file(const std::string& lock_path, const std::string& stanza)
 {
     constexpr const char* kHint = "the start command removes it.";
+    if (!check_lock_directory(lock_path)) {
+        return;
+    }
     if (has_stop_file(lock_path, "")) {
         throw Error(ErrorCode::stop, "stop file exists for all stanzas", kHint);
     }
@@ -225,6 +237,10 @@ std::vector<std::int64_t> terminate_lock_holders(const std::string& lock_path,
 {
     std::set<std::int64_t> pids;
     for (const auto& path : lock_files_of(lock_path, stanza)) {
+        if (!is_own(path)) {
+            log::warn("lock file '{}' is another user's and is left", path);
+            continue;
+        }
         const auto status = inspect_lock_file(path, StaleFile::remove);
         if (status && status->pid > 1 && status->pid != ::getpid()) {
             pids.insert(status->pid);

@@ -3,6 +3,7 @@
 
 #include "pgstrata/util/ownership.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/process.hpp"
 #include "pgstrata/util/time.hpp"
 
 #include <nlohmann/json.hpp>
@@ -178,7 +179,28 @@ std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile s
 
 std::vector<std::string> make_lock_directory(const std::string& path)
 {
-    return make_directories(path, kLockDirectoryMode);
+    auto made = make_directories(path, kLockDirectoryMode);
+    check_lock_directory(path);
+    return made;
+}
+
+bool check_lock_directory(const std::string& path)
+{
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) {
+            return false;
+        }
+        raise_errno(ErrorCode::path_open, errno, fmt::format("look at '{}'", path));
+    }
+    if (!is_reliable({status.st_uid, status.st_gid}, ::geteuid())) {
+        throw Error(
+            ErrorCode::path_open,
+            fmt::format("lock directory '{}' belongs to user '{}'", path, user_name(status.st_uid)),
+            "have it removed, or set option 'lock-path' to a directory of the operating "
+            "system user of PostgreSQL");
+    }
+    return true;
 }
 
 LockDirectory::LockDirectory(const std::string& path, std::string home)

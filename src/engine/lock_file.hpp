@@ -33,8 +33,12 @@ bool is_lock_file_of(std::string_view name, std::string_view stanza);
 // removed.
 enum class StaleFile : std::uint8_t { keep, remove };
 std::optional<LockStatus> inspect_lock_file(const std::string& path, StaleFile stale);
-// Makes the directory for lock and stop files. Returns what it made, outermost first.
+// Makes the directory for lock and stop files. Returns what it made, outermost first. Throws as
+// check_lock_directory().
 std::vector<std::string> make_lock_directory(const std::string& path);
+// False when it is not there. Throws Error(path_open) when it is another user's: whoever came first
+// in /tmp could make locks and stop files appear and vanish.
+bool check_lock_directory(const std::string& path);
 
 // The directory for lock files while some are held. What root has made of it is left to the heir of
 // `home` (heir_of in ownership.hpp), or removed where there is none: others need it too.

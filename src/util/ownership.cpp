@@ -27,6 +27,11 @@ bool belongs_to_root(int fd)
 
 } // namespace
 
+bool is_reliable(const Owner& owner, std::uint32_t user)
+{
+    return user == 0 || owner.user == 0 || owner.user == user || ::group_member(owner.group) != 0;
+}
+
 std::optional<Owner> heir_of(const std::string& directory, std::uint32_t user)
 {
     if (user != 0) {

@@ -33,7 +33,8 @@ class LockFile;
 class LocalLock {
 public:
     // Throws Error(lock_acquire) when another process has one of them at the end of the wait, and
-    // Error(terminated) when a signal ends it; then, and while it waits, none is held.
+    // Error(terminated) when a signal ends it; then, and while it waits, none is held. Throws
+    // Error(path_open) when another user made the directory.
     explicit LocalLock(const LockRequest& request);
     LocalLock(const LocalLock&) = delete;
     LocalLock& operator=(const LocalLock&) = delete;
@@ -78,11 +79,13 @@ bool create_stop_file(const std::string& lock_path, const std::string& stanza);
 // False when there was none.
 bool remove_stop_file(const std::string& lock_path, const std::string& stanza);
 bool has_stop_file(const std::string& lock_path, const std::string& stanza);
-// Throws Error(stop) when there is one for this stanza or for all.
+// Throws Error(stop) when there is one for this stanza or for all, and Error(path_open) when
+// another user made the directory.
 void check_stop_file(const std::string& lock_path, const std::string& stanza);
 
 // Sends SIGTERM to the processes that hold locks of the stanza (empty: of any) and removes lock
-// files that nobody holds. Returns the pids. A process that may not be signalled is logged.
+// files that nobody holds. Returns the pids. A process that may not be signalled is logged, and so
+// is a lock file of another user, which is left alone unless this process is root's.
 std::vector<std::int64_t> terminate_lock_holders(const std::string& lock_path,
                                                  const std::string& stanza);
 

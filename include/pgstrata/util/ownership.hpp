@@ -15,6 +15,11 @@ struct Owner {
     std::uint32_t group = 0;
 };
 
+// Whether a process of the effective user `user` can rely on what is in a directory of this owner:
+// its own, root's, or one that it shares with others of one of its groups. Root gets along with
+// all.
+bool is_reliable(const Owner& owner, std::uint32_t user);
+
 // Whom root, which works for others and is needed only now and then, leaves what it makes for those
 // who are at home in `directory`: its owner, or that of the nearest directory above while it is not
 // there. nullopt when that is root itself, or the effective user of this process, `user`, is not

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: PostgreSQL
 #include "engine/lock_file.hpp"
 #include "support/matchers.hpp"
+#include "support/recorded_log.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/engine/other_user.hpp"
 
@@ -182,6 +183,34 @@ TEST_CASE_METHOD(LockFixture,
 
     CHECK(fs::exists(path) == has_heir);
     CHECK(fs::exists(directory / "a") == has_heir);
+}
+
+TEST_CASE_METHOD(LockFixture, "a lock directory of another user is refused", "[lock]")
+{
+    const auto is_refused = HasCode(ErrorCode::path_open);
+    const test::OtherUser other;
+    CHECK_NOTHROW(engine::check_stop_file(path, "demo"));
+    fs::create_directories(path);
+
+    CHECK_THROWS_MATCHES(engine::check_stop_file(path, "demo"), Error, is_refused);
+    CHECK_THROWS_MATCHES(LocalLock(request()), Error, is_refused);
+    CHECK_THROWS_MATCHES(engine::create_stop_file(path, "demo"), Error, is_refused);
+    CHECK(fs::is_empty(path));
+}
+
+TEST_CASE_METHOD(LockFixture, "what another user's lock file says is not believed", "[lock]")
+{
+    Holder holder(request());
+    {
+        const test::WarningLog log;
+        const test::OtherUser other;
+        CHECK(engine::terminate_lock_holders(path, "demo").empty());
+        CHECK_THAT(log.text(), Catch::Contains("is another user's"));
+    }
+    CHECK(::kill(holder.pid(), 0) == 0);
+    const test::OtherUser root(0);
+
+    CHECK(engine::terminate_lock_holders(path, "demo") == std::vector<std::int64_t>{holder.pid()});
 }
 
 TEST_CASE_METHOD(LockFixture, "a lock directory that root finds stays", "[lock]")

@@ -6,7 +6,7 @@
 namespace pgstrata::test {
 
 // While there is one, the process takes itself for another user: `user`, or some other than the
-// owner of its files. What it may do with them stays as it is.
+// owner of its files and in none of its groups. What it may do with them stays as it is.
 class OtherUser {
 public:
     OtherUser();

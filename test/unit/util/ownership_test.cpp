@@ -18,6 +18,18 @@ constexpr unsigned kPerson = 1000;
 
 } // namespace
 
+TEST_CASE("own, root's and shared directories are relied on, others are not", "[util][ownership]")
+{
+    constexpr unsigned kOther = 1001;
+    constexpr unsigned kForeignGroup = 987654;
+
+    CHECK(is_reliable({kPerson, kForeignGroup}, kPerson));
+    CHECK(is_reliable({kRoot, kForeignGroup}, kPerson));
+    CHECK(is_reliable({kOther, ::getegid()}, kPerson));
+    CHECK(is_reliable({kOther, kForeignGroup}, kRoot));
+    CHECK_FALSE(is_reliable({kOther, kForeignGroup}, kPerson));
+}
+
 TEST_CASE("root leaves what it makes to the owner of a directory", "[util][ownership]")
 {
     const test::TemporaryDirectory directory;
