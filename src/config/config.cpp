@@ -33,7 +33,7 @@ std::string quote_value(std::string_view value)
 std::string show_value(const OptionRow& row, unsigned index, const Value& value)
 {
     const std::string name = display_name(row, index);
-    if (row.is_secure) {
+    if (row.is_secure || (row.is_redacted && !value.texts.empty())) {
         return fmt::format(" --{}=<redacted>", name);
     }
     if (value.texts.empty() && value.pairs.empty()) {
@@ -50,7 +50,9 @@ std::string show_value(const OptionRow& row, unsigned index, const Value& value)
         shown_values += fmt::format(" --{}={}", name, quote_value(text));
     }
     for (const auto& [key, text] : value.pairs) {
-        shown_values += fmt::format(" --{}={}", name, quote_value(fmt::format("{}={}", key, text)));
+        const std::string shown_text = row.is_redacted ? "<redacted>" : text;
+        shown_values +=
+            fmt::format(" --{}={}", name, quote_value(fmt::format("{}={}", key, shown_text)));
     }
     return shown_values;
 }

@@ -165,7 +165,7 @@ inline constexpr std::array kGeneralRows = {
     boolean("raw", on(repo_get), "n",
         "Print the stored bytes without decrypting them.").on_command_line(),
     hash("recovery-option", on(restore),
-        "Recovery setting (name=value) to write besides those of restore itself.")
+        "Recovery setting (name=value) to write besides those of restore itself.").redacted()
         .depends("type=default|immediate|lsn|name|time|standby|xid"),
     boolean("recurse", on(repo_ls, repo_rm), "n",
         "Descend into sub paths.").on_command_line(),

@@ -90,6 +90,10 @@ public:
     {
         return changed([](OptionRow& row) { row.is_secure = true; });
     }
+    constexpr Row redacted() const
+    {
+        return changed([](OptionRow& row) { row.is_redacted = true; });
+    }
     constexpr Row internal() const
     {
         return changed([](OptionRow& row) { row.is_internal = true; });

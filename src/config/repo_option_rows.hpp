@@ -45,7 +45,7 @@ inline constexpr std::array kRepoRows = {
         "Passphrase of the repository.").secure().required().old("repo-cipher-pass")
         .depends("repo-cipher-type=aes-256-cbc|aes-256-gcm"),
     string("repo-cipher-pass-command", kRepository, "",
-        "Shell command that prints the passphrase of the repository.")
+        "Shell command that prints the passphrase of the repository.").redacted()
         .depends("repo-cipher-type=aes-256-cbc|aes-256-gcm"),
     path("repo-cipher-pass-file", kRepository, "",
         "File whose first line is the passphrase of the repository.")
@@ -144,7 +144,7 @@ inline constexpr std::array kRepoRows = {
     list("repo-s3-process-cmd", kRepository,
         "Program, and in further lines its arguments, that prints temporary credentials as JSON, as AWS's "
         "credential_process.")
-        .required()
+        .required().redacted()
         .depends("repo-s3-key-type=process"),
     string("repo-s3-region", kRepository, "",
         "Region of the bucket, which is part of the signature; other stores than Amazon's mostly take us-east-1.")

@@ -87,6 +87,7 @@ struct OptionRow {
     std::uint32_t commands = 0; // bit per Command (main role)
     std::uint32_t internal_commands = 0; // valid but not shown in help
     bool is_secure = false;
+    bool is_redacted = false; // may hold a secret, or command one: the log does not show it
     bool is_internal = false;
     bool allows_no = false;      // --no-NAME
     bool allows_reset = false;   // --reset-NAME

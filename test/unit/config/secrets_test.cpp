@@ -102,6 +102,29 @@ TEST_CASE("secure values of files and environment are in no list of options", "[
     CHECK_THAT(everything(config), !Contains(kCanary) && Contains("<redacted>"));
 }
 
+TEST_CASE("what may hold a secret is not in the begin line, and may be given on the command line",
+          "[config][bug-53]")
+{
+    ConfigHost host;
+    host.write_config("[global]\nrepo1-type=s3\nrepo1-path=/r\nrepo1-s3-bucket=b\n"
+                      "repo1-s3-endpoint=e\nrepo1-s3-region=r\nrepo1-s3-key-type=process\n"
+                      "repo1-s3-process-cmd=/bin/keys\nrepo1-s3-process-cmd=" +
+                      kCanary + "\nrepo1-cipher-type=aes-256-gcm\n[main]\npg1-path=/pg\n");
+
+    const config::Config config =
+        host.load({"restore",
+                   "--stanza=main",
+                   "--repo1-cipher-pass-command=echo " + kCanary,
+                   "--recovery-option=primary_conninfo=host=h password=" + kCanary});
+
+    CHECK(config.text("repo-cipher-pass-command", 1) == "echo " + kCanary);
+    CHECK_THAT(config.non_default_options(),
+               !Contains(kCanary) &&
+                   Contains(" --recovery-option=primary_conninfo=<redacted> "
+                            "--repo1-cipher-pass-command=<redacted> ") &&
+                   Contains(" --repo1-s3-process-cmd=<redacted> "));
+}
+
 TEST_CASE("a refused secure option is named without its value", "[config][bug-53]")
 {
     ConfigHost host;
