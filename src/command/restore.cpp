@@ -166,7 +166,9 @@ std::string double_percents(const std::string& text)
 // given.
 std::string restore_command(const Config& config)
 {
-    std::string command = config.text("cmd").empty() ? config.executable() : config.text("cmd");
+    std::string command = config.source("cmd") == config::Source::built_in
+                              ? quote_word(config.executable())
+                              : config.text("cmd");
     for (const std::string& option : config.command_line_options()) {
         command += " " + quote_word(option);
     }

@@ -186,6 +186,27 @@ TEST_CASE("a server can archive and recover through a link named pgbackrest", "[
     CHECK(restored.sql("SELECT a FROM t") == "1");
 }
 
+TEST_CASE("a restore_command holds the path of the program whatever it is", "[link]")
+{
+    Site site;
+    site.backup();
+    const auto link = site.new_path("a program; it's") + "/pgstrata";
+    fs::create_directories(fs::path(link).parent_path());
+    fs::create_symlink(program_under_test(), link);
+    const auto target = site.new_path("target");
+
+    run_or_throw({link,
+                  "--config=" + site.configuration(),
+                  "--stanza=main",
+                  "restore",
+                  "--pg1-path=" + target});
+
+    Cluster restored(site.cluster().major(), target);
+    restored.start();
+    restored.wait_until_promoted();
+    CHECK(restored.sql("SELECT 1") == "1");
+}
+
 TEST_CASE("root is refused, but where it has a use", "[root]")
 {
     // Root of a user namespace: user postgres outside of it.
