@@ -80,10 +80,14 @@ std::string Spool::path(std::string_view name) const
 
 void Spool::prepare() const
 {
-    make_directories(path_, kSpoolMode);
-    const std::string probe = with_suffix(random_tag(), ".probe");
-    write_text(probe, "\n");
-    remove(probe);
+    try {
+        make_directories(path_, kSpoolMode);
+        const std::string probe = with_suffix(random_tag(), ".probe");
+        write_text(probe, "\n");
+        remove(probe);
+    } catch (const Error& error) {
+        throw error.within("prepare the directory of option 'spool-path'");
+    }
 }
 
 std::vector<std::string> Spool::names() const

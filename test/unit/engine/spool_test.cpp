@@ -163,6 +163,7 @@ TEST_CASE("a spool that cannot be written names itself", "[engine][spool][bug-45
     const SpoolRun run;
     fs::permissions(run.spool.path(), fs::perms(0500));
     CHECK_THROWS_MATCHES(run.spool.prepare(), Error, HasCode(ErrorCode::file_open));
+    CHECK_THROWS_WITH(run.spool.prepare(), Catch::Contains("'spool-path'"));
     CHECK_THROWS_WITH(run.spool.write_absent(kWal), Catch::Contains(run.spool.path()));
     fs::permissions(run.spool.path(), fs::perms(0000));
     CHECK_THROWS_MATCHES(run.spool.names(), Error, HasCode(ErrorCode::path_open));
