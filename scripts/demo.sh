@@ -12,8 +12,8 @@ say() { printf '\n\033[1m==> %s\033[0m\n' "$*"; }
 # As root, install and build, then go on as user postgres: the server refuses to run as root. Any other user
 # may be the owner of the throwaway cluster.
 if [ -z "${PGSTRATA_DEMO_DIR:-}" ]; then
-    say "Installing what the build needs (nothing, if it is there)"
-    "$source_dir/scripts/setup.sh" build
+    say "Installing what this needs (nothing, if it is there)"
+    "$source_dir/scripts/setup.sh" demo
 
     if [ -z "${PGSTRATA:-}" ]; then
         say "Building pgstrata"

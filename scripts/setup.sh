@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: PostgreSQL
 # Installs on Debian 12 what is needed to build, test or measure pgstrata.
-#   scripts/setup.sh build       compiler, libraries, PostgreSQL 15
+#   scripts/setup.sh build       compiler and libraries
+#   scripts/setup.sh demo        and PostgreSQL 15, whose package also makes a cluster and starts it
 #   scripts/setup.sh [test]      and the checking tools and PostgreSQL 14, 17 and 18 under /opt/pgNN
 #   scripts/setup.sh ceph        and Ceph with its S3 gateway (270 MB), whose tests are skipped without it
 #   scripts/setup.sh benchmark   and the peer that scripts/benchmark.sh compares with
@@ -10,14 +11,14 @@ set -euo pipefail
 
 purpose=${1:-test}
 case $purpose in
-    build | test | ceph | benchmark) ;;
-    *) echo "usage: scripts/setup.sh [build|test|ceph|benchmark]" >&2; exit 2 ;;
+    build | demo | test | ceph | benchmark) ;;
+    *) echo "usage: scripts/setup.sh [build|demo|test|ceph|benchmark]" >&2; exit 2 ;;
 esac
 
 build_packages="build-essential g++ cmake ninja-build pkg-config ccache zstd
     libfmt-dev libzstd-dev libssl-dev libpq-dev libxxhash-dev libcurl4-openssl-dev libpugixml-dev
-    nlohmann-json3-dev
-    postgresql-15 postgresql-client-15 postgresql-contrib"
+    nlohmann-json3-dev"
+server_packages="postgresql-15 postgresql-client-15 postgresql-contrib"
 test_packages="catch2 clang-format clang-tidy git man-db groff openssl python3-swift memcached"
 ceph_packages="radosgw ceph-mon ceph-osd"
 benchmark_packages="pgbackrest python3 time"
@@ -81,7 +82,8 @@ install_server() { # MAJOR SERVER-VERSION PACKAGE-VERSION SHA512
 }
 
 packages=$build_packages
-[ "$purpose" = build ] || packages+=" $test_packages"
+[ "$purpose" = build ] || packages+=" $server_packages"
+case $purpose in test | ceph | benchmark) packages+=" $test_packages" ;; esac
 [ "$purpose" != ceph ] || packages+=" $ceph_packages"
 [ "$purpose" != benchmark ] || packages+=" $benchmark_packages"
 # shellcheck disable=SC2086
