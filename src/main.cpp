@@ -5,13 +5,13 @@
 #include "pgstrata/util/cancel.hpp"
 #include "pgstrata/util/error.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/process.hpp"
 #include "pgstrata/util/time.hpp"
 
 #include <fcntl.h>
 #include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -103,7 +103,7 @@ void configure_process(const Config& config)
         keep_freed_memory();
     }
     if (config.has("neutral-umask") && config.flag("neutral-umask")) {
-        ::umask(0);
+        clear_umask();
     }
     if (config.has("priority") &&
         ::setpriority(PRIO_PROCESS, 0, static_cast<int>(config.number("priority"))) != 0) {

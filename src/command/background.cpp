@@ -7,6 +7,7 @@
 #include "pgstrata/util/file_descriptor.hpp"
 #include "pgstrata/util/hex.hpp"
 #include "pgstrata/util/path.hpp"
+#include "pgstrata/util/process.hpp"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -59,6 +60,7 @@ void leave_streams()
 {
     leave_streams();
     close_inherited_on_exec();
+    restore_umask();
     if (::chdir("/") == 0) {
         ::execv(program.c_str(), words.data());
     }

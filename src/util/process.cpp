@@ -24,12 +24,15 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 
 namespace pgstrata {
 
 namespace {
 
 constexpr std::size_t kOutputLimit = 65536;
+
+std::optional<mode_t> former_umask; // before clear_umask()
 
 std::vector<char*> pointers_to(std::vector<std::string>& texts)
 {
@@ -53,6 +56,19 @@ std::vector<std::string> environment_without(const std::vector<std::string>& hid
         }
     }
     return kept;
+}
+
+// posix_spawn(3) sets no umask, and ours, were it set meanwhile, would reach what other threads
+// make.
+std::vector<std::string> with_former_umask(const std::vector<std::string>& arguments)
+{
+    if (!former_umask) {
+        return arguments;
+    }
+    std::vector<std::string> wrapped = {
+        "/bin/sh", "-c", fmt::format("umask {:04o} && exec \"$@\"", *former_umask), "sh"};
+    wrapped.insert(wrapped.end(), arguments.begin(), arguments.end());
+    return wrapped;
 }
 
 // A running command. One that has not ended when this does is killed with all that it has started,
@@ -197,15 +213,27 @@ std::string output_of(Command&& command)
 
 std::string run_shell(const std::string& command, std::uint64_t timeout_milliseconds)
 {
-    return output_of(
-        Command({"/bin/sh", "-c", command}, environment_without({}), timeout_milliseconds));
+    return run_program({"/bin/sh", "-c", command}, timeout_milliseconds);
 }
 
 std::string run_program(const std::vector<std::string>& arguments,
                         std::uint64_t timeout_milliseconds,
                         const std::vector<std::string>& hidden)
 {
-    return output_of(Command(arguments, environment_without(hidden), timeout_milliseconds));
+    return output_of(
+        Command(with_former_umask(arguments), environment_without(hidden), timeout_milliseconds));
+}
+
+void clear_umask() noexcept
+{
+    former_umask = ::umask(0);
+}
+
+void restore_umask() noexcept
+{
+    if (former_umask) {
+        ::umask(*former_umask);
+    }
 }
 
 bool is_process_alive(std::int64_t pid)

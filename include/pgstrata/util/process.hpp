@@ -19,6 +19,12 @@ std::string run_program(const std::vector<std::string>& arguments,
                         std::uint64_t timeout_milliseconds,
                         const std::vector<std::string>& hidden = {});
 
+// Clears the umask of this process, before other threads start; the commands that it runs have the
+// one that it had.
+void clear_umask() noexcept;
+// Takes that back, for what a forked process becomes.
+void restore_umask() noexcept;
+
 bool is_process_alive(std::int64_t pid);
 // When a process began, in clock ticks since boot; 0 when it is not there or the system does not
 // tell.

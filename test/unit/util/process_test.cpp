@@ -9,6 +9,7 @@
 #include "pgstrata/util/process.hpp"
 #include "pgstrata/util/time.hpp"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -135,6 +136,25 @@ TEST_CASE("a command ignores no signal that we ignore", "[util][process]")
                              Error,
                              HasCode(ErrorCode::execute));
     }
+}
+
+TEST_CASE("a command has the umask that this process had", "[util][process]")
+{
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        ::umask(027);
+        clear_umask();
+        const bool is_former =
+            run_shell("umask", kLimit) == "0027\n" &&
+            run_program({"sh", "-c", "umask; echo $1", "sh", "a b"}, kLimit) == "0027\na b\n";
+        const bool is_clear = ::umask(0) == 0;
+        restore_umask();
+        ::_exit(is_former && is_clear && ::umask(0) == 027 ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
 }
 
 TEST_CASE("a process is told from one that ended", "[util][process][bug-46]")
