@@ -11,7 +11,8 @@ namespace pgstrata::config::rows {
 // clang-format off
 inline constexpr std::array kGeneralRows = {
     boolean("allow-root", kAll, "n {restore:y}",
-        "Permit the command to run as uid 0; only restore allows it by default."),
+        "Permit the command to run as uid 0, though what it makes in a repository is root's then; only restore allows "
+        "it by default."),
     hash("annotation", on(annotate, backup),
         "Free-form key=value labels stored with a backup; empty value deletes a key."),
     boolean("archive-async", on(archive_get, archive_push), "n",
