@@ -15,7 +15,7 @@ using repository::BackupType;
 using repository::PackInfo;
 
 BackupFlaws::BackupFlaws(const repository::Repository& repository,
-                         std::string stanza,
+                         const std::string& stanza,
                          const ExpireCatalog& found)
     : BackupFlaws(repository, stanza, found, repository::read_verify_records(repository, stanza))
 {

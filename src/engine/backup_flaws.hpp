@@ -20,7 +20,7 @@ class BackupFlaws : NonCopyable {
 public:
     // Both outlive it. Takes the damage that verify has found from the records as they are now.
     BackupFlaws(const repository::Repository& repository,
-                std::string stanza,
+                const std::string& stanza,
                 const ExpireCatalog& found);
 
     // Why a backup of the catalog cannot be restored; empty when nothing speaks against it. Of a
