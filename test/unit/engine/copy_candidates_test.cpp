@@ -61,9 +61,10 @@ TEST_CASE("only pages that WAL names are read", "[engine][delta][summary]")
 
     const CopyResult result = chain.take();
 
-    // Three are named, two have changed; the audit may look at one more.
+    // Three are named, two have changed; the audit may look at one more, and once in 200 runs at
+    // two.
     CHECK(result.read >= 3 * kPageSize);
-    CHECK(result.read <= 4 * kPageSize);
+    CHECK(result.read <= 5 * kPageSize);
     CHECK(result.stored == 2 * kPageSize);
     chain.check_all();
 }
