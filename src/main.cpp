@@ -220,15 +220,27 @@ int run(const config::Environment& environment, const Config& config)
     return run_framed(config, environment);
 }
 
-// Whether the command line may mean archive-get, whatever else is wrong with it: a word that looks
-// like it may as well be the value of an option. The command may be shortened ("a" alone is
-// annotate) and name its role.
+// Without its role.
+std::string_view command_name(std::string_view word)
+{
+    return word.substr(0, word.find(':'));
+}
+
+// Whether the command line may mean archive-get, whatever else is wrong with it: the name of
+// another command before it may be the value of an option. It may be shortened ("a" alone is
+// annotate), though not behind another command, where "archive" is a path.
 bool may_be_archive_get(std::span<char* const> arguments)
 {
-    return std::ranges::any_of(arguments, [](std::string_view word) {
-        const std::string_view name = word.substr(0, word.find(':'));
-        return name.size() > 1 && std::string_view("archive-get").starts_with(name);
+    constexpr std::string_view kName = "archive-get";
+    if (std::ranges::find(arguments, kName, &command_name) != arguments.end()) {
+        return true;
+    }
+    const auto command = std::ranges::find_if(arguments, [&](std::string_view word) {
+        const std::string_view name = command_name(word);
+        return config::find_command(name) != nullptr ||
+               (name.size() > 1 && kName.starts_with(name));
     });
+    return command != arguments.end() && config::find_command(command_name(*command)) == nullptr;
 }
 
 } // namespace

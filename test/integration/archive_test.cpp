@@ -135,6 +135,8 @@ TEST_CASE("archive-get that cannot know ends above 125, so that recovery stops",
     CHECK(site.run({"--log-level-console", "info", "archive-get", name, target, "--no"}).status >
           125);
     CHECK(site.run({"arch:main", name, target, "--no-such-option"}).status > 125);
+    // The path of a listing is none.
+    CHECK(site.run({"repo-ls", "archive", "--no-such-option"}).status == 31);
     CHECK(site.run({"archive-get", name}).status > 125);
     CHECK(site.run({"archive-get", name, "/nonexistent/directory/file"}).status > 125);
     fs::permissions(site.repository() + "/archive", fs::perms::none);
