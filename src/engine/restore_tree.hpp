@@ -30,7 +30,7 @@ private:
 using DirectoryModes = std::map<std::string, std::uint32_t>;
 
 // Makes the directories and links of a backup, or sets owner and mode of those that are there.
-// Their owner may write to all of them for now; returns the modes that they are to have.
+// Until close_tree() their owner may write to all of them; returns the modes that they are to have.
 DirectoryModes
 make_tree(const repository::Manifest& manifest, const RestoreLayout& layout, const Owners& owners);
 // Takes that right from the directories that are to be without it, but for the data directory and
