@@ -35,6 +35,11 @@ ManifestFile touched(ManifestFile file)
     return file;
 }
 
+AuditRules audit_rules(bool hints_are_logged)
+{
+    return {{kStartLsn}, {kPriorStartLsn}, hints_are_logged, kCopyTime};
+}
+
 ChangeRules rules_with(const postgres::ChangedBlocks* changes = nullptr)
 {
     ChangeRules rules;
@@ -277,11 +282,7 @@ TEST_CASE("a page that WAL does not name may differ only where replay or nobody 
     page.lsn.value = lsn;
     page.is_new = is_new;
     page.is_spgist = is_spgist;
-    AuditRules rules;
-    rules.start.value = kStartLsn;
-    rules.prior_start.value = kPriorStartLsn;
-    rules.hints_are_logged = are_logged;
-    rules.copy_time = kCopyTime;
+    const AuditRules rules = audit_rules(are_logged);
     page.file_mtime = kLongAgo;
     CAPTURE(lsn, is_new, is_spgist, are_logged);
     CHECK(may_differ(page, rules) == may);
@@ -303,11 +304,7 @@ TEST_CASE("a page of zeros may differ only in a file that was written to since t
     page.lsn.value = lsn;
     page.is_new = is_new;
     page.file_mtime = mtime;
-    AuditRules rules;
-    rules.start.value = kStartLsn;
-    rules.prior_start.value = kPriorStartLsn;
-    rules.hints_are_logged = true;
-    rules.copy_time = kCopyTime;
+    const AuditRules rules = audit_rules(true);
     CAPTURE(lsn, is_new, mtime);
     CHECK(may_differ(page, rules) == may);
 }
