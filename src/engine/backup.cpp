@@ -10,6 +10,7 @@
 #include "engine/damaged_files.hpp"
 #include "engine/database_names.hpp"
 #include "engine/server_wal.hpp"
+#include "engine/stopped_cluster.hpp"
 
 #include "pgstrata/engine/abandoned.hpp"
 #include "pgstrata/engine/backup_plan.hpp"
@@ -21,11 +22,8 @@
 #include "pgstrata/repository/verify_record.hpp"
 #include "pgstrata/repository/wal_archive.hpp"
 #include "pgstrata/util/cancel.hpp"
-#include "pgstrata/util/path.hpp"
 #include "pgstrata/util/process.hpp"
 #include "pgstrata/util/size.hpp"
-
-#include <unistd.h>
 
 #include <algorithm>
 
@@ -77,10 +75,9 @@ private:
         postgres::ControlFileCopy copy =
             postgres::read_control_file(options_.data_directory, options_.pg_version_force);
         control_ = copy.control;
-        control_bytes_ = std::move(copy.bytes);
         check_identity(control_, cluster_, ErrorCode::backup_mismatch);
         if (!is_online()) {
-            check_stopped();
+            stopped_.emplace(options_, std::move(copy.bytes));
         } else {
             server_.emplace(*session_, primary_);
             if (session_->is_in_recovery() != server_->is_standby()) {
@@ -97,41 +94,6 @@ private:
                       "cluster, resetting to "
                       "false");
             check_pages_ = false;
-        }
-    }
-
-    void check_stopped() const
-    {
-        const std::string pid_file = join_path(options_.data_directory, "postmaster.pid");
-        if (::access(pid_file.c_str(), F_OK) != 0) {
-            return;
-        }
-        if (!options_.is_forced) {
-            throw Error(
-                ErrorCode::pg_running,
-                "--no-online passed but postmaster.pid exists - looks like PostgreSQL is running",
-                "stop PostgreSQL and try again, or use --force if it is certainly not running");
-        }
-        log::warn(
-            "--no-online passed and postmaster.pid exists but --force was passed so backup will "
-            "continue though "
-            "it looks like PostgreSQL is running and the backup will probably not be consistent");
-    }
-
-    // A server that ran after the first look has changed pg_control, or is still there.
-    void check_still_stopped() const
-    {
-        if (options_.is_forced) {
-            return;
-        }
-        check_stopped();
-        const postgres::ControlFileCopy now =
-            postgres::read_control_file(options_.data_directory, options_.pg_version_force);
-        if (!std::ranges::equal(now.bytes.view(), control_bytes_.view())) {
-            throw Error(ErrorCode::pg_running,
-                        "PostgreSQL was started while a backup with --no-online ran",
-                        "stop PostgreSQL and take the backup again, or take one of the running "
-                        "server");
         }
     }
 
@@ -245,7 +207,7 @@ private:
         if (is_online()) {
             start_online();
         } else {
-            check_still_stopped();
+            stopped_->check();
             head.copy_time = now_nanoseconds();
         }
     }
@@ -421,7 +383,7 @@ private:
     void stop()
     {
         if (!is_online()) {
-            check_still_stopped();
+            stopped_->check();
             header().stop_time = now_seconds();
             return;
         }
@@ -517,11 +479,11 @@ private:
     const repository::Repository& repository_;
     postgres::Session* session_; // null when the server is stopped
     postgres::Session* primary_;
-    std::optional<BackupServer> server_; // when it runs
+    std::optional<BackupServer> server_;    // when it runs
+    std::optional<StoppedCluster> stopped_; // when it does not
     std::optional<BackupWal> wal_;
     repository::Cluster cluster_;
     postgres::ControlFile control_;
-    Buffer control_bytes_; // as they were at first
     bool check_pages_ = false;
     Manifest manifest_;
     std::unique_ptr<repository::ManifestReader> prior_; // null for a full

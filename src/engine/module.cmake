@@ -9,7 +9,7 @@ pgstrata_module(engine
           place_plan.cpp prior_backup.cpp progress.cpp recovery_check.cpp recovery_settings.cpp
           remains.cpp repository_probe.cpp restore.cpp restore_choice.cpp restore_clean.cpp restore_layout.cpp restore_plan.cpp
           restore_survey.cpp restore_sync.cpp restore_target.cpp restore_tree.cpp root_contents.cpp server_wal.cpp spool.cpp
-          stanza_delete.cpp target_file.cpp target_space.cpp unfinished_backup.cpp verify.cpp verify_archive.cpp
+          stanza_delete.cpp stopped_cluster.cpp target_file.cpp target_space.cpp unfinished_backup.cpp verify.cpp verify_archive.cpp
           verify_backup.cpp verify_claims.cpp verify_coverage.cpp verify_findings.cpp verify_pack.cpp verify_packs.cpp
           verify_unreadable.cpp wal_changes.cpp wal_flaws.cpp wal_wait.cpp wal_window.cpp whole_file_copier.cpp
   USES util log codec storage postgres repository)
